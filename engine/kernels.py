@@ -1,0 +1,116 @@
+"""Shared kernels: content hash, WGS84 distances, wearer of a fix, flags. Arrays only; units are in the names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.jit import kernel
+
+_A_M = 6_378_137.0  # WGS84 semi-major axis
+_F = 1.0 / 298.257223563  # flattening
+_E2 = _F * (2.0 - _F)  # first eccentricity squared
+_RAD_PER_E7 = math.pi / 180.0 * 1e-7
+
+
+@kernel
+def content_hash(
+    c0: Any, c1: Any, c2: Any, c3: Any, c4: Any, c5: Any, c6: Any, c7: Any, c8: Any, c9: Any
+) -> NDArray[np.int64]:
+    """SplitMix64 (Steele, Lea, Flood 2014) folded over ten int32 columns of shape (n,); returns int64 (n,)."""
+    n = len(c0)
+    out = np.empty(n, np.int64)
+    for i in range(n):
+        h = np.uint64(0x243F6A8885A308D3)
+        for v in (c0[i], c1[i], c2[i], c3[i], c4[i], c5[i], c6[i], c7[i], c8[i], c9[i]):
+            h = (h ^ np.uint64(np.int64(v))) + np.uint64(0x9E3779B97F4A7C15)
+            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            h = h ^ (h >> np.uint64(31))
+        out[i] = np.int64(h)
+    return out
+
+
+@kernel
+def metres_per_e7(lat_e7: float) -> tuple[float, float]:
+    """Metres along the meridian and along the parallel for 1e-7 degree at this latitude (WGS84 radii of curvature)."""
+    s = math.sin(lat_e7 * _RAD_PER_E7)
+    w2 = 1.0 - _E2 * s * s
+    prime = _A_M / math.sqrt(w2)
+    return prime * (1.0 - _E2) / w2 * _RAD_PER_E7, prime * math.cos(lat_e7 * _RAD_PER_E7) * _RAD_PER_E7
+
+
+@kernel
+def distance_m(lat1_e7: int, lon1_e7: int, lat2_e7: int, lon2_e7: int) -> float:
+    """Distance of two points on WGS84 [m]: by the radii of curvature at the middle latitude where they are within 0.02
+    degree (about 2 km; error below 1 mm up to 70 degrees of latitude), by Vincenty's inverse formula beyond."""
+    dlat = float(np.int64(lat2_e7) - np.int64(lat1_e7))
+    dlon = float(np.int64(lon2_e7) - np.int64(lon1_e7))
+    if dlon > 1.8e9:
+        dlon -= 3.6e9
+    elif dlon < -1.8e9:
+        dlon += 3.6e9
+    if abs(dlat) < 2e5 and abs(dlon) < 2e5:
+        ky, kx = metres_per_e7((float(lat1_e7) + float(lat2_e7)) * 0.5)
+        return math.sqrt((dlat * ky) ** 2 + (dlon * kx) ** 2)
+    return vincenty_m(lat1_e7 * _RAD_PER_E7, lat2_e7 * _RAD_PER_E7, dlon * _RAD_PER_E7)
+
+
+@kernel
+def vincenty_m(lat1: float, lat2: float, dlon: float) -> float:
+    """Vincenty 1975, Survey Review 23(176), inverse [radians to m], to 0.1 mm; near the antipode, where it does not
+    converge, the great circle on the mean sphere (within 0.6 %)."""
+    b_m = _A_M * (1.0 - _F)
+    u1, u2 = math.atan((1.0 - _F) * math.tan(lat1)), math.atan((1.0 - _F) * math.tan(lat2))
+    su1, cu1, su2, cu2 = math.sin(u1), math.cos(u1), math.sin(u2), math.cos(u2)
+    lam = dlon
+    for _ in range(50):
+        sl, cl = math.sin(lam), math.cos(lam)
+        ss = math.sqrt((cu2 * sl) ** 2 + (cu1 * su2 - su1 * cu2 * cl) ** 2)
+        if ss == 0.0:
+            return 0.0
+        cs = su1 * su2 + cu1 * cu2 * cl
+        sigma = math.atan2(ss, cs)
+        sa = cu1 * cu2 * sl / ss
+        c2a = 1.0 - sa * sa
+        c2m = cs - 2.0 * su1 * su2 / c2a if c2a > 0.0 else 0.0
+        c = _F / 16.0 * c2a * (4.0 + _F * (4.0 - 3.0 * c2a))
+        before = lam
+        lam = dlon + (1.0 - c) * _F * sa * (sigma + c * ss * (c2m + c * cs * (2.0 * c2m * c2m - 1.0)))
+        if abs(lam - before) < 1e-13:
+            k2 = c2a * (_A_M * _A_M - b_m * b_m) / (b_m * b_m)
+            big_a = 1.0 + k2 / 16384.0 * (4096.0 + k2 * (-768.0 + k2 * (320.0 - 175.0 * k2)))
+            big_b = k2 / 1024.0 * (256.0 + k2 * (-128.0 + k2 * (74.0 - 47.0 * k2)))
+            inner = cs * (2.0 * c2m * c2m - 1.0) - big_b / 6.0 * c2m * (4.0 * ss * ss - 3.0) * (4.0 * c2m * c2m - 3.0)
+            return b_m * big_a * (sigma - big_b * ss * (c2m + big_b / 4.0 * inner))
+    h = math.sin((lat2 - lat1) * 0.5) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin(dlon * 0.5) ** 2
+    return 2.0 * 6_371_008.8 * math.asin(min(1.0, math.sqrt(h)))
+
+
+@kernel
+def distances_m(lat1_e7: Any, lon1_e7: Any, lat2_e7: Any, lon2_e7: Any) -> NDArray[np.float64]:
+    """`distance_m` of pairs: four int32 columns of shape (n,) to float64 (n,) [m]."""
+    out = np.empty(len(lat1_e7), np.float64)
+    for i in range(len(out)):
+        out[i] = distance_m(lat1_e7[i], lon1_e7[i], lat2_e7[i], lon2_e7[i])
+    return out
+
+
+@kernel
+def find_interval(device: Any, time_us: Any, start: Any, count: Any, from_us: Any, to_us: Any) -> NDArray[np.int32]:
+    """For each fix the index of the interval [from_us, to_us) of its device that holds it, else -1.
+
+    device (n,) indexes start, count (n_devices,), which cut the sorted intervals (n_intervals,).
+    """
+    out = np.full(len(time_us), -1, np.int32)
+    for i in range(len(time_us)):
+        first = start[device[i]]
+        for k in range(first + count[device[i]] - 1, first - 1, -1):
+            if from_us[k] <= time_us[i]:
+                if time_us[i] < to_us[k]:
+                    out[i] = k
+                break
+    return out
