@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,13 +36,12 @@ class Activation(NamedTuple):
 
 
 class Activations:
-    """The activations of a service or a replay; a device without any belongs to the wearer of its own name."""
+    """The activations of a service or a replay, sorted by device and time."""
 
     def __init__(self, rows: Iterable[Activation] = ()) -> None:
         """Raises InputError where one device would be on two wearers at one time."""
         self.rows: tuple[Activation, ...] = tuple(sorted(rows, key=lambda a: (a.device, a.from_us, a.to_us)))
         self._refuse_overlaps()
-        self._given = bool(self.rows)
         self._first = {row.device: i for i, row in reversed(list(enumerate(self.rows)))}
         self._from = np.array([row.from_us for row in self.rows], np.int64)
         self._to = np.array([row.to_us for row in self.rows], np.int64)
@@ -52,18 +51,6 @@ class Activations:
         start = np.array([self._first.get(name, 0) for name in fixes.devices], np.int32)
         count = np.array([self._count(name) for name in fixes.devices], np.int32)
         return find_interval(fixes.device, fixes.time_us, start, count, self._from, self._to)
-
-    def with_devices(self, devices: Sequence[str]) -> Activations:
-        """These activations, and where none were given at all, one for ever for each device: wearer = device name."""
-        if self._given:
-            return self
-        known = {row.device for row in self.rows}
-        new = [Activation(name, name, -FOREVER_US) for name in devices if name not in known]
-        if not new:
-            return self
-        joined = Activations((*self.rows, *new))
-        joined._given = False
-        return joined
 
     def of_wearer(self, wearer: str) -> list[Activation]:
         """The activations of a wearer, oldest first."""

@@ -114,3 +114,100 @@ def find_interval(device: Any, time_us: Any, start: Any, count: Any, from_us: An
                     out[i] = k
                 break
     return out
+
+
+FLAG_STATE = np.dtype(
+    [("base_us", "i8"), ("base_lat", "i8"), ("base_lon", "i8"), ("base_radius_m", "f8"), ("has_base", "i8"),
+     ("suspect_us", "i8"), ("suspect_lat", "i8"), ("suspect_lon", "i8"), ("suspect_radius_m", "f8"),
+     ("has_suspect", "i8"), ("n_fast", "i8")]
+)  # fmt: skip
+"""What the causal plausibility check remembers of one wearer: the last believed fix, and a suspect that may become it."""
+
+
+@kernel
+def joining_speed_mps(
+    t1_us: int, lat1: int, lon1: int, r1_m: float, t2_us: int, lat2: int, lon2: int, r2_m: float
+) -> float:
+    """The lowest speed [m/s] that joins two fixes, their radii used up; 0 where their circles meet."""
+    apart_m = distance_m(lat1, lon1, lat2, lon2) - r1_m - r2_m
+    if apart_m <= 0.0:
+        return 0.0
+    dt_us = t2_us - t1_us
+    return apart_m / (dt_us * 1e-6) if dt_us > 0 else np.inf
+
+
+@kernel
+def flag_implausible(
+    wearer_start: Any, states: Any, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, flags: Any,
+    most_mps: float, fast_mps: float, weightless: int, implausible: int,
+) -> None:  # fmt: skip
+    """Set the implausible bit where no plausible path leads on from the fixes before; causal, in event-time order.
+
+    Wearer w has the fixes wearer_start[w]:wearer_start[w + 1] of the columns (n,), and states[w] (FLAG_STATE), which is
+    read and left as after its last fix. A fix that contradicts the base is suspect; it becomes the new base when the next
+    fix agrees with it. Over most_mps at once, or over fast_mps three times in a row, is a contradiction.
+    """
+    for w in range(len(wearer_start) - 1):
+        s = states[w]
+        for i in range(wearer_start[w], wearer_start[w + 1]):
+            flags[i] &= ~implausible
+            if flags[i] & weightless:
+                continue
+            believed = True
+            if s.has_base:
+                speed = joining_speed_mps(
+                    s.base_us, s.base_lat, s.base_lon, s.base_radius_m, time_us[i], lat_e7[i], lon_e7[i], radius_m[i]
+                )
+                s.n_fast = s.n_fast + 1 if speed > fast_mps else 0
+                believed = speed <= most_mps and s.n_fast < 3
+                if not believed and s.has_suspect:
+                    speed = joining_speed_mps(
+                        s.suspect_us, s.suspect_lat, s.suspect_lon, s.suspect_radius_m,
+                        time_us[i], lat_e7[i], lon_e7[i], radius_m[i],
+                    )  # fmt: skip
+                    believed = speed <= fast_mps
+            if believed:
+                s.base_us, s.base_lat, s.base_lon = time_us[i], lat_e7[i], lon_e7[i]
+                s.base_radius_m, s.has_base, s.has_suspect = radius_m[i], 1, 0
+                if s.n_fast >= 3:
+                    s.n_fast = 0
+            else:
+                flags[i] |= implausible
+                s.suspect_us, s.suspect_lat, s.suspect_lon = time_us[i], lat_e7[i], lon_e7[i]
+                s.suspect_radius_m, s.has_suspect = radius_m[i], 1
+
+
+@kernel
+def flag_same_time(
+    device: Any, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, exclusion_m: Any, flags: Any,
+    same_time: int, contradictory: int, set_aside: int,
+) -> None:  # fmt: skip
+    """Flag fixes of one device and instant but other content; columns (n,) in the order (time, device, content).
+
+    Where each lies within the other's 99.9 % radius the most accurate keeps its weight (tie: the first in content order)
+    and the others are set aside; where any two do not, all of them are contradictory.
+    """
+    n = len(time_us)
+    i = 0
+    while i < n:
+        j = i + 1
+        while j < n and time_us[j] == time_us[i] and device[j] == device[i]:
+            j += 1
+        for k in range(i, j):
+            flags[k] &= ~(same_time | contradictory | set_aside)
+        if j - i > 1:
+            agree, best = True, i
+            for k in range(i, j):
+                if radius_m[k] < radius_m[best]:
+                    best = k
+                for m in range(i, k):
+                    reach = min(exclusion_m[k], exclusion_m[m])
+                    if distance_m(lat_e7[k], lon_e7[k], lat_e7[m], lon_e7[m]) > reach:
+                        agree = False
+            for k in range(i, j):
+                flags[k] |= same_time
+                if not agree:
+                    flags[k] |= contradictory
+                elif k != best:
+                    flags[k] |= set_aside
+        i = j

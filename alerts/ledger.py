@@ -1,0 +1,134 @@
+"""The ledger: the present content of all alerts, and the versions through which each got there.
+
+Content comes from the rules and is a pure function of what happened. The ledger compares it with what it held, keeps
+identifiers through amendments, and turns each difference into a version with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from alerts.alert import Alert
+from engine.times import parse_time
+
+
+class Version(NamedTuple):
+    """One step of an alert's history: what it became, why, as of when, and how late after the deciding fix."""
+
+    id: str
+    version: int
+    reason: str
+    alert: Alert
+    as_of_us: int
+    late_s: float
+
+
+@dataclass(slots=True)
+class Entry:
+    """One alert that the ledger holds; `order` tells which was raised first."""
+
+    id: str
+    version: int
+    alert: Alert
+    order: int
+
+
+class Ledger:
+    """Alerts by wearer; retracted ones are forgotten here and live on in the history that the caller keeps."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[Entry]] = {}
+        self._used: dict[str, int] = {}
+        self._n_raised = 0
+
+    def restore(self, entry: Entry, n_used: int = 1) -> None:
+        """Take up an alert as it was stored, with its identifier and version."""
+        self._entries.setdefault(entry.alert.wearer, []).append(entry)
+        self._n_raised = max(self._n_raised, entry.order + 1)
+        self.reserve(entry.id, n_used)
+
+    def reserve(self, identifier: str, n_used: int = 1) -> None:
+        """Remember an identifier that was given, so that it is never given again."""
+        stem = identifier.partition("-")[0]
+        self._used[stem] = max(self._used.get(stem, 0), n_used, int(identifier.partition("-")[2] or 1))
+
+    def entries(self, wearer: str | None = None) -> list[Entry]:
+        """The alerts held, of one wearer or of all, in the order of a ledger."""
+        held = self._entries.get(wearer, []) if wearer is not None else [e for es in self._entries.values() for e in es]
+        return sorted(held, key=lambda e: e.alert.sort_key)
+
+    def content(self) -> list[Alert]:
+        """The content of all alerts in the order of a ledger."""
+        return [entry.alert for entry in self.entries()]
+
+    def apply(self, wearer: str, alerts: Iterable[Alert], as_of_us: int) -> list[Version]:
+        """Make these the alerts of a wearer; returns the versions that this makes, in the order they happened.
+
+        An alert goes on under its identifier where one of its family overlaps it. Where late data join alerts the one raised
+        first goes on and the others are retracted; where they split one the earlier part keeps it.
+        """
+        new = sorted(alerts, key=lambda a: a.sort_key)
+        taken: dict[int, Entry] = {}
+        made: list[Version] = []
+        for old in sorted(self._entries.get(wearer, []), key=lambda e: e.order):
+            k = next((k for k, alert in enumerate(new) if _same(old.alert, alert)), None)
+            if k is None:
+                made.append(_retraction(old, "retracted: the data received since then do not bear it out", as_of_us))
+            elif k in taken:
+                made.append(_retraction(old, f"joined into {taken[k].id}", as_of_us))
+            else:
+                taken[k] = old
+        kept = []
+        for k, alert in enumerate(new):
+            entry, version = self._amend(taken[k], alert, as_of_us) if k in taken else self._raise(alert, as_of_us)
+            kept.append(entry)
+            if version:
+                made.append(version)
+        self._entries[wearer] = kept
+        return made
+
+    def _raise(self, alert: Alert, as_of_us: int) -> tuple[Entry, Version]:
+        stem = hashlib.sha256("\0".join((alert.wearer, *alert.family, alert.began)).encode()).hexdigest()[:16]
+        count = self._used[stem] = self._used.get(stem, 0) + 1
+        entry = Entry(stem if count == 1 else f"{stem}-{count}", 1, alert, self._n_raised)
+        self._n_raised += 1
+        return entry, Version(entry.id, 1, "raised", alert, as_of_us, _late_s(alert, as_of_us))
+
+    def _amend(self, old: Entry, alert: Alert, as_of_us: int) -> tuple[Entry, Version | None]:
+        before = old.alert
+        if before.substance() == alert.substance():
+            return Entry(old.id, old.version, alert, old.order), None
+        entry = Entry(old.id, old.version + 1, alert, old.order)
+        return entry, Version(old.id, entry.version, _reason(before, alert), alert, as_of_us, _late_s(alert, as_of_us))
+
+
+def _same(old: Alert, new: Alert) -> bool:
+    """Whether two contents are the same alert at two times: one family, and intervals that meet."""
+    if old.family != new.family:
+        return False
+    return (new.ended is None or old.began <= new.ended) and (old.ended is None or new.began <= old.ended)
+
+
+def _reason(before: Alert, now: Alert) -> str:
+    if before.active and not now.active:
+        return "cleared"
+    if not before.active and now.active:
+        return "active again"
+    names = ("rule", "grade", "began", "ended", "posterior", "device")
+    changed = [name for name in names if getattr(before, name) != getattr(now, name)]
+    if before.why.get("unknown_since") != now.why.get("unknown_since"):
+        changed.append("unknown since")
+    return "amended: " + ", ".join(changed or ["fixes"])
+
+
+def _retraction(entry: Entry, reason: str, as_of_us: int) -> Version:
+    return Version(entry.id, entry.version + 1, reason, entry.alert, as_of_us, _late_s(entry.alert, as_of_us))
+
+
+def _late_s(alert: Alert, as_of_us: int) -> float:
+    """How long after the fix that decided it this is known [s]."""
+    decided = alert.why.get("decided_at")
+    return round((as_of_us - parse_time(decided)) / 1_000_000, 3) if decided else 0.0

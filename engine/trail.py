@@ -1,0 +1,202 @@
+"""A trail: one wearer's fixes in event-time order. Late fixes find their place, duplicates are recognised.
+
+The order is (time, device name, content), so it is the same whatever the order of arrival. Derived columns (radius, sigma,
+exclusion radius, flags) and the plan of the activation (percentile, silence) stand beside the reported ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import error_model, flags
+from engine.fixes import NAMES, Fixes
+from engine.kernels import FLAG_STATE, flag_implausible, flag_same_time
+
+MOST_MPS = 70.0
+FAST_MPS = 55.0
+CLOCK_TOLERANCE_US = 300_000_000
+CHECKPOINT_EVERY = 512
+"""A state is kept every so many fixes: a late fix recomputes from the last one before it."""
+
+_DERIVED = ("content", "percentile", "silence_us", "radius_m", "sigma_m", "exclusion_m", "flags")
+_DERIVED_DTYPES = {"content": np.int64, "silence_us": np.int64, "flags": np.uint8}
+
+
+@dataclass(slots=True)
+class Arranged:
+    """Fixes of one wearer or many in event-time order, with their derived columns, each of shape (n,)."""
+
+    fixes: Fixes
+    content: NDArray[np.int64]
+    percentile: NDArray[np.float64]
+    silence_us: NDArray[np.int64]
+    radius_m: NDArray[np.float64]
+    sigma_m: NDArray[np.float64]
+    exclusion_m: NDArray[np.float64]
+    flags: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.fixes)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A reported or derived column by its name."""
+        return getattr(self, name) if name in _DERIVED else self.fixes.column(name)
+
+    def take(self, where: NDArray[Any] | slice) -> Arranged:
+        """The rows at these indices, in that order."""
+        return Arranged(self.fixes.take(where), *(self.column(name)[where] for name in _DERIVED))
+
+
+def arrange(
+    fixes: Fixes, wearer: NDArray[np.int32], percentile: NDArray[np.float64], silence_us: NDArray[np.int64]
+) -> tuple[Arranged, NDArray[np.int32], int]:
+    """Sort by (wearer, time, device, content), leave duplicates out with the earliest `received`, derive the errors.
+
+    Names decide between devices at one instant, never their index, so the order does not depend on who came first.
+    Returns the rows, their wearers (n,), and how many duplicates were left out.
+    """
+    content = fixes.content()
+    order = _order(wearer, fixes, content)
+    plan = (wearer, percentile, silence_us, content)
+    if order is not None:
+        fixes, plan = fixes.take(order), tuple(c[order] for c in plan)
+    again = _repeats(plan[0], fixes, plan[3])
+    n_again = int(np.count_nonzero(again))
+    if n_again:
+        first = np.flatnonzero(~again)
+        received = np.minimum.reduceat(fixes.received_s, first)
+        fixes, plan = fixes.take(first), tuple(c[first] for c in plan)
+        fixes.received_s[:] = received
+    wearer, percentile, silence_us, content = plan
+    radius = error_model.radius_m(fixes.accuracy_cm, fixes.source)
+    sigma = error_model.sigma_m(radius, percentile)
+    exclusion = np.maximum(sigma * error_model.exclusion_sigmas(), radius)
+    clock = fixes.time_us > fixes.received_s * 1_000_000 + CLOCK_TOLERANCE_US
+    bits = np.where(clock, flags.CLOCK_WRONG, 0).astype(np.uint8)
+    return Arranged(fixes, content, percentile, silence_us, radius, sigma, exclusion, bits), wearer, n_again
+
+
+class Trail:
+    """The growing trail of one wearer: columns with room to spare, and the plausibility states to rewind to."""
+
+    def __init__(self, wearer: str) -> None:
+        self.wearer = wearer
+        self.n = 0
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._states: list[NDArray[Any]] = [np.zeros(1, FLAG_STATE)]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of shape (n,): a view that is valid until the next merge."""
+        if name not in self._columns:
+            return np.empty(0, _dtype(name))
+        return self._columns[name][: self.n]
+
+    def merge(self, batch: Arranged) -> tuple[int, int]:
+        """Merge this wearer's arranged fixes; returns the index of the first changed row and how many were duplicates."""
+        if not len(batch):
+            return self.n, 0
+        first = int(np.searchsorted(self.column("time_us"), batch.fixes.time_us[0], side="left")) if self.n else 0
+        n_again = 0
+        if first < self.n:
+            batch, n_again = self._with_tail(batch, first)
+            if n_again and len(batch) == self.n - first and self._unchanged(batch, first):
+                return self.n, n_again
+        self._write(first, batch)
+        self._flag(first)
+        return first, n_again
+
+    def fixes(self, devices: tuple[str, ...], where: slice = slice(None)) -> Fixes:
+        """The reported columns as a batch."""
+        return Fixes(devices, **{name: self.column(name)[where].copy() for name in NAMES})
+
+    def _with_tail(self, batch: Arranged, first: int) -> tuple[Arranged, int]:
+        """The rows from `first` on together with the batch, in order, duplicates out."""
+        tail = {name: self.column(name)[first:] for name in (*NAMES, *_DERIVED)}
+        joined = {name: np.concatenate([tail[name], batch.column(name)]) for name in NAMES}
+        fixes = Fixes(batch.fixes.devices, **joined)
+        plan = [np.concatenate([tail[name], batch.column(name)]) for name in ("percentile", "silence_us")]
+        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), *plan)
+        return merged, n_again
+
+    def _unchanged(self, batch: Arranged, first: int) -> bool:
+        return all(
+            np.array_equal(self.column(name)[first:], batch.column(name)) for name in ("time_us", "content", "received_s")
+        )
+
+    def _write(self, first: int, batch: Arranged) -> None:
+        stop = first + len(batch)
+        for name in (*NAMES, *_DERIVED):
+            column = self._columns.get(name)
+            if column is None or stop > len(column):
+                grown = np.empty(max(64, stop + stop // 2), _dtype(name))
+                if column is not None:
+                    grown[:first] = column[:first]
+                self._columns[name] = column = grown
+            column[first:stop] = batch.column(name)
+        self.n = stop
+
+    def _flag(self, first: int) -> None:
+        """Flag from `first` on, starting at the last plausibility state kept before it."""
+        column = self.column
+        group = slice(first, self.n)
+        flag_same_time(
+            column("device")[group], column("time_us")[group], column("lat_e7")[group], column("lon_e7")[group],
+            column("radius_m")[group], column("exclusion_m")[group], column("flags")[group],
+            flags.SAME_TIME, flags.CONTRADICTORY, flags.SET_ASIDE,
+        )  # fmt: skip
+        del self._states[first // CHECKPOINT_EVERY + 1 :]
+        start = (len(self._states) - 1) * CHECKPOINT_EVERY
+        while start < self.n:
+            stop = min(start + CHECKPOINT_EVERY, self.n)
+            state = self._states[-1].copy()
+            piece = slice(start, stop)
+            flag_implausible(
+                np.array([0, stop - start]), state, column("time_us")[piece], column("lat_e7")[piece],
+                column("lon_e7")[piece], column("radius_m")[piece], column("flags")[piece],
+                MOST_MPS, FAST_MPS, flags.WEIGHTLESS & ~flags.IMPLAUSIBLE, flags.IMPLAUSIBLE,
+            )  # fmt: skip
+            if stop - start == CHECKPOINT_EVERY:
+                self._states.append(state)
+            start = stop
+
+
+def _dtype(name: str) -> Any:
+    if name in _DERIVED:
+        return _DERIVED_DTYPES.get(name, np.float64)
+    return np.int64 if name in ("time_us", "received_s") else np.int32
+
+
+def _order(wearer: NDArray[np.int32], fixes: Fixes, content: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The sorting permutation, or None where the rows are in order already (the common case)."""
+    later = np.diff(fixes.time_us)
+    same = wearer[1:] == wearer[:-1]
+    if bool(np.all((wearer[1:] > wearer[:-1]) | (same & (later > 0)))):
+        return None
+    return np.lexsort((content, _name_rank(fixes), fixes.time_us, wearer))
+
+
+def _name_rank(fixes: Fixes) -> NDArray[np.int64]:
+    """For each fix the rank of its device's name among those of the batch."""
+    present, inverse = np.unique(fixes.device, return_inverse=True)
+    names = [fixes.devices[i] for i in present]
+    rank = np.empty(len(names), np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return rank[inverse]
+
+
+def _repeats(wearer: NDArray[np.int32], fixes: Fixes, content: NDArray[np.int64]) -> NDArray[np.bool_]:
+    again = np.zeros(len(fixes), np.bool_)
+    again[1:] = (
+        (fixes.time_us[1:] == fixes.time_us[:-1])
+        & (content[1:] == content[:-1])
+        & (fixes.device[1:] == fixes.device[:-1])
+        & (wearer[1:] == wearer[:-1])
+    )
+    return again

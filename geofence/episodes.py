@@ -1,0 +1,108 @@
+"""Episodes: maximal intervals of one state (in, out, unknown) of a wearer and a place, as of an instant."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine import flags
+from engine.trail import Trail
+from geofence.kernels import IN, LEAST_EVIDENCE, OUT, SINGLE, UNKNOWN, inside_masses, place_evidence, relaxed
+from geofence.watch import Slot, Watch
+
+OPEN_US = 2**62
+"""The end of an episode that is still going on."""
+
+
+class Episode(NamedTuple):
+    """One state over [start_us, end_us); rows are indices of the trail, -1 where there is none.
+
+    began_row is the first fix of the unbroken run that decided it, decided_row the fix at which it was decided, after_row
+    the last contrary fix before; posterior is that of the state itself at the deciding fix.
+    """
+
+    state: int
+    start_us: int
+    end_us: int
+    began_row: int = -1
+    decided_row: int = -1
+    after_row: int = -1
+    posterior: float = 0.0
+    prior: float = 0.0
+
+
+def episodes(slot: Slot, trail: Trail, watch: Watch, as_of_us: int) -> list[Episode]:
+    """The episodes of a slot, oldest first, the last one open. Empty before the first fix."""
+    if not len(trail):
+        return []
+    times, silence = trail.column("time_us"), trail.column("silence_us")
+    starts = [(UNKNOWN, int(times[0]), -1, -1, -1, 0.0, 0.0)]
+    for _, state, at, began, after, posterior, prior in slot.changes.tolist():
+        start = int(times[at] + silence[at]) if state == UNKNOWN else int(times[began])
+        starts.append((state, start, began, at, after, posterior if state != OUT else 1.0 - posterior, prior))
+    starts += _tail(slot, watch.state(slot), trail, watch, as_of_us)
+    ends = [s[1] for s in starts[1:]] + [OPEN_US]
+    return [Episode(s[0], s[1], end, *s[2:]) for s, end in zip(starts, ends, strict=True) if s[1] < end]
+
+
+def speaks_at_us(slot: Slot, watch: Watch) -> int:
+    """When silence speaks if nothing more comes, OPEN_US where nothing came yet."""
+    state = watch.state(slot)
+    return int(state["last_us"] + state["last_silence_us"]) if state["last"] >= 0 else OPEN_US
+
+
+def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> list[tuple[Any, ...]]:
+    """What silence says after the last fix, where it speaks by now."""
+    last, speaks = int(state["last"]), speaks_at_us(slot, watch)
+    if last < 0 or as_of_us <= speaks:
+        return []
+    alone = slot.subject.kind == "exclusion" and state["run_length"] == 1 and state["state"] != IN
+    if alone and state["evidence"] >= watch.raise_logit:
+        posterior = 1.0 / (1.0 + np.exp(-float(state["logit"])))
+        start = int(trail.column("time_us")[last])
+        return [(SINGLE, start, last, last, int(state["last_out"]), posterior, float(state["prior"]))]
+    return [(UNKNOWN, speaks, last, last, -1, 0.0, 0.0)] if state["state"] != UNKNOWN else []
+
+
+def probabilities(slot: Slot, trail: Trail, watch: Watch, rows: list[int]) -> list[float]:
+    """P(inside) of single fixes, by the exact mass, as they are shown to people."""
+    x, y, sigma = (trail.column(name)[rows] for name in ("lon_e7", "lat_e7", "sigma_m"))
+    masses = inside_masses(x, y, sigma, *watch.tail, slot.subject.place, *watch.places.shapes)
+    return [float(m) for m in masses]
+
+
+def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> float | None:
+    """The posterior of the episode's state if the fix that speaks loudest in its deciding run had not been there.
+
+    None where the run is that one fix.
+    """
+    says = [e for e in _evidence(slot, trail, watch, episode) if abs(e[1]) >= LEAST_EVIDENCE]
+    if len(says) < 2:
+        return None
+    strongest = max(range(len(says)), key=lambda k: (abs(says[k][1]), -k))
+    left = says[:strongest] + says[strongest + 1 :]
+    settings, base = watch.settings, watch.base(slot)
+    logit, before = episode.prior, None
+    for time_us, evidence in left:
+        dt_s = 0.0 if before is None else (time_us - before) * 1e-6
+        weight = 1.0 if before is None else -float(np.expm1(-dt_s / settings.correlation_s))
+        logit = relaxed(logit, base, dt_s, settings.relax_s) + weight * evidence
+        logit = min(watch.most_logit, max(-watch.most_logit, logit))
+        before = time_us
+    posterior = 1.0 / (1.0 + float(np.exp(-logit)))
+    return posterior if episode.state != OUT else 1.0 - posterior
+
+
+def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float]]:
+    """(time, evidence) of the fixes that carry weight in the deciding run."""
+    place, shapes, size = slot.subject.place, watch.places.shapes, watch.places.size
+    names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "flags")
+    rows = slice(episode.began_row, episode.decided_row + 1)
+    columns = zip(*(trail.column(name)[rows].tolist() for name in names), strict=True)
+    return [
+        (t, place_evidence(x, y, sigma, *watch.tail, size, place, *shapes))
+        for t, x, y, sigma, bits in columns
+        if not bits & flags.WEIGHTLESS
+    ]
+

@@ -1,0 +1,130 @@
+"""Places in flat columns for the kernels: discs and polygons snapped to 1e-7 degrees, with boxes, areas and widths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import Geod
+from shapely.geometry.base import BaseGeometry
+
+from engine.kernels import metres_per_e7
+from geofence.zone import Circle, Place
+
+_WGS84 = Geod(ellps="WGS84")
+E7 = 10_000_000
+
+
+class Places(NamedTuple):
+    """Flat columns of all places; the order of fields is the order of the kernels' last arguments.
+
+    box (n, 4) west south east north [1e-7 degree]; size (n, 4) area [m2], width [m], metres per 1e-7 degree of longitude and
+    latitude; parts (n + 1,) cuts the parts; disc (n_parts, 3) lon, lat [1e-7 degree], radius [m], 0 for polygons;
+    xs, ys (n_vertices,) int32 lon and lat; rings cuts vertices, polygons (n_parts + 1,) cuts rings.
+    """
+
+    box: NDArray[np.float64]
+    size: NDArray[np.float64]
+    parts: NDArray[np.int64]
+    disc: NDArray[np.float64]
+    xs: NDArray[np.int32]
+    ys: NDArray[np.int32]
+    rings: NDArray[np.int64]
+    polygons: NDArray[np.int64]
+
+    @property
+    def shapes(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32],
+                              NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+        """The columns that say where a place is: parts, disc, xs, ys, rings, polygons."""
+        return self.parts, self.disc, self.xs, self.ys, self.rings, self.polygons
+
+
+def compile_places(places: Sequence[Sequence[Place]]) -> Places:
+    """Flat columns of places, each a union of discs and polygons; those that overlap are joined, so parts are disjoint."""
+    box, size, parts, disc, polygons = [], [], [0], [], [0]
+    rings: list[int] = [0]
+    xs: list[NDArray[np.int32]] = []
+    ys: list[NDArray[np.int32]] = []
+    for place in places:
+        shapes = _disjoint(place)
+        box.append(_box(shapes))
+        size.append(_size(shapes, box[-1]))
+        for shape in shapes:
+            if isinstance(shape, Circle):
+                disc.append((shape.lon_e7, shape.lat_e7, shape.radius_m))
+            else:
+                disc.append((0, 0, 0.0))
+                for ring in _rings(shape):
+                    snapped = np.rint(ring * E7).astype(np.int32)
+                    xs.append(snapped[:, 0])
+                    ys.append(snapped[:, 1])
+                    rings.append(rings[-1] + len(snapped))
+            polygons.append(len(rings) - 1)
+        parts.append(len(disc))
+    return Places(
+        np.array(box, np.float64).reshape(-1, 4), np.array(size, np.float64).reshape(-1, 4), np.array(parts, np.int64),
+        np.array(disc, np.float64).reshape(-1, 3), _joined(xs), _joined(ys), np.array(rings, np.int64),
+        np.array(polygons, np.int64),
+    )  # fmt: skip
+
+
+def outline(circle: Circle, n: int = 128) -> BaseGeometry:
+    """A disc as a polygon in degrees, its corners on the geodesic circle."""
+    azimuth = np.linspace(0.0, 360.0, n, endpoint=False)
+    lon, lat = np.full(n, circle.lon_e7 / E7), np.full(n, circle.lat_e7 / E7)
+    lon, lat, _ = _WGS84.fwd(lon, lat, azimuth, np.full(n, circle.radius_m))
+    return shapely.Polygon(np.column_stack([lon, lat]))
+
+
+def _disjoint(place: Sequence[Place]) -> list[Place]:
+    areas = [outline(p, 512) if isinstance(p, Circle) else p for p in place]
+    overlap = any(areas[i].intersects(areas[k]) for i in range(len(areas)) for k in range(i))
+    if overlap:
+        return list(shapely.get_parts(shapely.union_all(areas)))
+    flat: list[Place] = []
+    for p in place:
+        flat += [p] if isinstance(p, Circle) else list(shapely.get_parts(p))
+    return flat
+
+
+def _rings(polygon: BaseGeometry) -> list[NDArray[np.float64]]:
+    """The rings' coordinates: shell counter-clockwise, holes clockwise, each closed."""
+    oriented = shapely.orient_polygons(polygon)
+    return [shapely.get_coordinates(r) for r in (oriented.exterior, *oriented.interiors)]
+
+
+def _box(shapes: Sequence[Place]) -> tuple[float, float, float, float]:
+    bounds = []
+    for shape in shapes:
+        if isinstance(shape, Circle):
+            ky, kx = metres_per_e7(float(shape.lat_e7))
+            north, east = shape.radius_m / ky * 1.001, shape.radius_m / kx * 1.01
+            bounds.append((shape.lon_e7 - east, shape.lat_e7 - north, shape.lon_e7 + east, shape.lat_e7 + north))
+        else:
+            west, south, east, north = (b * E7 for b in shape.bounds)
+            bounds.append((west - 1, south - 1, east + 1, north + 1))
+    columns = np.array(bounds)
+    return (*columns[:, :2].min(axis=0), *columns[:, 2:].max(axis=0))
+
+
+def _size(shapes: Sequence[Place], box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    area = perimeter = 0.0
+    for shape in shapes:
+        if isinstance(shape, Circle):
+            area += math.pi * shape.radius_m**2
+            perimeter += 2 * math.pi * shape.radius_m
+        else:
+            one_area, one_perimeter = _WGS84.geometry_area_perimeter(shape)
+            area += abs(one_area)
+            perimeter += one_perimeter
+    # Half a degree towards the pole: the box distance that uses it is then never too large for a fix within 50 km.
+    ky, kx = metres_per_e7(min(89.0 * E7, max(abs(box[1]), abs(box[3])) + 0.5 * E7))
+    return area, 4.0 * area / perimeter if perimeter else 0.0, kx, min(ky, metres_per_e7(0.0)[0])
+
+
+def _joined(columns: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    return np.concatenate(columns) if columns else np.empty(0, np.int32)

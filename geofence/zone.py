@@ -1,0 +1,213 @@
+"""Zones: where a wearer must not be (exclusion) or must stay (inclusion), and reading them from GeoJSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import shapely
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from engine.errors import InputError
+from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, time_zone
+
+KINDS = ("exclusion", "inclusion")
+EVERYBODY = ("*",)
+GRADES = ("critical", "high", "medium", "low")
+MOST_RADIUS_M = 50_000.0
+FAR_US = 2**62
+
+
+class Circle(NamedTuple):
+    """A disc in true metres about a WGS84 point."""
+
+    lat_e7: int
+    lon_e7: int
+    radius_m: float
+
+
+Place = Circle | BaseGeometry
+"""A disc in metres, or a shapely Polygon or MultiPolygon in degrees of longitude and latitude."""
+
+
+class Zone(NamedTuple):
+    """One zone; `wearers` is EVERYBODY or the ids it is for; `version` is the hash of what was read."""
+
+    id: str
+    name: str
+    kind: str
+    wearers: tuple[str, ...]
+    place: Place
+    version: str
+    schedule: Schedule | None = None
+    valid_from: str = ""
+    valid_to: str = ""
+    buffer_m: float = 0.0
+    grade: str = ""
+    timezone: str = "UTC"
+
+    def concerns(self, wearer: str) -> bool:
+        """Whether the zone is for this wearer."""
+        return self.wearers == EVERYBODY or wearer in self.wearers
+
+    def in_force(self, from_us: int, to_us: int) -> list[Interval]:
+        """The intervals of [from_us, to_us] in which the zone is in force, oldest first."""
+        windows = self.schedule.windows(from_us, to_us) if self.schedule else [(from_us, to_us)]
+        first, last = self._validity()
+        clipped = [(max(a, from_us, first), min(b, to_us, last)) for a, b in windows]
+        return merged((a, b) for a, b in clipped if a < b)
+
+    def _validity(self) -> Interval:
+        if self.schedule:  # its dates are the schedule's own
+            return -FAR_US, FAR_US
+        zone = time_zone(self.timezone)
+        first, last = read_date(self.valid_from, "valid_from"), read_date(self.valid_to, "valid_to")
+        return (
+            day_start(first, zone) if first else -FAR_US,
+            day_start(last + timedelta(days=1), zone) if last else FAR_US,
+        )
+
+
+def version_of(raw: object) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of an object's canonical JSON: names a version of configuration."""
+    text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
+    """Zones of a GeoJSON FeatureCollection; InputError names feature, field, value and what was expected.
+
+    Invalid geometry is refused with the reason and the place, or mended by shapely where `repair` is asked for.
+    """
+    if not isinstance(raw, dict) or raw.get("type") != "FeatureCollection" or not isinstance(raw.get("features"), list):
+        found = raw.get("type") if isinstance(raw, dict) else type(raw).__name__
+        raise InputError(field="type", value=found, expected="a GeoJSON FeatureCollection")
+    zones = []
+    for number, feature in enumerate(raw["features"], 1):
+        try:
+            zones.append(_read_zone(feature, repair))
+        except InputError as fault:
+            name = feature.get("properties", {}).get("id") if isinstance(feature, dict) else None
+            raise fault.at(f"feature {number}" + (f" (id {name})" if name else "")) from None
+    return _unique(zones)
+
+
+def _unique(zones: list[Zone]) -> list[Zone]:
+    seen: dict[str, int] = {}
+    for number, zone in enumerate(zones, 1):
+        if zone.id in seen:
+            raise InputError(
+                f"is also the id of feature {seen[zone.id]}", place=f"feature {number}", field="id", value=zone.id,
+                expected="an id that no other zone has",
+            )  # fmt: skip
+        seen[zone.id] = number
+    return zones
+
+
+def _read_zone(feature: Any, repair: bool) -> Zone:
+    if not isinstance(feature, dict) or not isinstance(feature.get("properties"), dict):
+        raise InputError(field="properties", value=feature, expected="a GeoJSON Feature with properties")
+    given = feature["properties"]
+    name = given.get("id")
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(field="id", value=name, expected="a text that names the zone")
+    kind = given.get("kind")
+    if kind not in KINDS:
+        raise InputError(field="kind", value=kind, expected=" or ".join(KINDS))
+    grade = given.get("grade") or ""
+    if grade and grade not in GRADES:
+        raise InputError(field="grade", value=grade, expected=f"one of {', '.join(GRADES)}")
+    dates = {key: given.get(key) or "" for key in ("valid_from", "valid_to")}
+    schedule = read_schedule(given["schedule"], **dates) if given.get("schedule") else None
+    for key, value in dates.items():
+        read_date(value, key)
+    time_zone(given.get("timezone") or "UTC")
+    return Zone(
+        name, str(given.get("name") or name), kind, read_wearers(given.get("wearers")),
+        read_place(feature.get("geometry"), given, repair), version_of(feature), schedule,
+        str(dates["valid_from"]), str(dates["valid_to"]), _metres(given.get("buffer_m") or 0, "buffer_m", 0.0), grade,
+        given.get("timezone") or "UTC",
+    )  # fmt: skip
+
+
+def read_wearers(raw: object) -> tuple[str, ...]:
+    """`"*"` or a list of wearer ids."""
+    if raw == "*":
+        return EVERYBODY
+    if isinstance(raw, list) and raw and all(isinstance(w, str) and w for w in raw):
+        return tuple(sorted(set(raw)))
+    raise InputError(field="wearers", value=raw, expected='"*" for everybody or a list of wearer ids')
+
+
+def read_place(geometry: Any, given: dict[str, Any], repair: bool) -> Place:
+    """Polygon or MultiPolygon, or Point with `radius_m`, from its GeoJSON geometry."""
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind == "Point":
+        coordinates = geometry.get("coordinates")
+        if not isinstance(coordinates, list) or len(coordinates) < 2:
+            raise InputError(field="coordinates", value=coordinates, expected="[longitude, latitude]")
+        return read_circle(coordinates[1], coordinates[0], given.get("radius_m"))
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise InputError(field="geometry", value=kind, expected="Polygon, MultiPolygon, or Point with radius_m")
+    try:
+        area = shapely.force_2d(shape(geometry))
+    except (ValueError, TypeError, AttributeError, IndexError, shapely.errors.ShapelyError) as fault:
+        raise InputError(f"cannot be read ({fault})", field="coordinates", expected=f"a GeoJSON {kind}") from None
+    return _valid(area, repair)
+
+
+def read_circle(lat: object, lon: object, radius_m: object) -> Circle:
+    """A disc of true metres."""
+    return Circle(_degrees(lat, "lat", 90), _degrees(lon, "lon", 180), _metres(radius_m, "radius_m", 1.0))
+
+
+def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
+    if area.is_empty:
+        raise InputError(field="geometry", value=area.wkt, expected="an area")
+    west, south, east, north = area.bounds
+    if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
+        raise InputError(
+            "reaches outside the world", field="coordinates", value=[west, south, east, north],
+            expected="[longitude, latitude] in degrees",
+        )  # fmt: skip
+    if not shapely.is_valid(area):
+        if not repair:
+            raise InputError(
+                f"is not valid: {shapely.is_valid_reason(area)}", field="geometry", value=area.geom_type,
+                expected="a valid area (or ask for it to be repaired)",
+            )  # fmt: skip
+        area = polygons_of(shapely.make_valid(area))
+    if east - west > 180:
+        raise InputError(
+            "is wider than half the world", field="coordinates", value=[west, east], expected="an area cut at the antimeridian"
+        )
+    return area
+
+
+def polygons_of(area: BaseGeometry) -> BaseGeometry:
+    """The polygons of a geometry, lines and points that a repair may leave dropped."""
+    parts = [part for part in shapely.get_parts(area, return_index=False) if part.geom_type in ("Polygon", "MultiPolygon")]
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _degrees(raw: object, field: str, most: int) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not -most <= raw <= most:
+        raise InputError(field=field, value=raw, expected=f"degrees from -{most} to {most}")
+    return round(raw * 10_000_000)
+
+
+def _metres(raw: object, field: str, least: float) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not least <= raw <= MOST_RADIUS_M:
+        raise InputError(field=field, value=raw, expected=f"metres from {least:g} to {MOST_RADIUS_M:g}")
+    return float(raw)
+
+
+def wearers_unknown(zones: Iterable[Zone], known: set[str]) -> list[tuple[str, str]]:
+    """(zone, wearer) pairs in which a zone names a wearer who is not known."""
+    return [(z.id, w) for z in zones if z.wearers != EVERYBODY for w in z.wearers if w not in known]
+
+
