@@ -76,7 +76,7 @@ def _window_alerts(
         away_us = sum(e.end_us - e.start_us for e in absence.out)
         if away_us > curfew.grace_us:
             found.append(_settled(scene, window, absence, partial(_absence_alert, scene, curfew, window, absence, away_us)))
-        elif scene.as_of_us < window[1] and not absence.returned:
+        elif absence.out[-1].end_us == scene.as_of_us < window[1]:
             due.append(scene.as_of_us + curfew.grace_us - away_us + 1)
     unknown = [e for e in within if e.state in (UNKNOWN, SINGLE)]
     unknown_us = sum(e.end_us - e.start_us for e in unknown)
@@ -84,7 +84,7 @@ def _window_alerts(
         found.append(
             _settled(scene, window, tuple(unknown), partial(_unverified_alert, scene, curfew, window, unknown, unknown_us))
         )
-    elif unknown and scene.as_of_us < window[1]:
+    elif unknown and unknown[-1].end_us == scene.as_of_us < window[1]:
         due.append(scene.as_of_us + UNVERIFIED_US - unknown_us + 1)
     elif scene.as_of_us < window[1]:
         due.append(speaks_at_us(scene.slot, scene.watch) + UNVERIFIED_US + 2)

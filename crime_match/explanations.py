@@ -1,0 +1,66 @@
+"""Which fixes bound the wearer between two fixes, where some contradict each other.
+
+An explanation is a largest set of fixes none of which contradicts another: of two that no path can join, one is left out.
+What an explanation says of a gap is said by its last fix before and its first fix after. The reachable set is the union
+over the explanations, so it holds the wearer whenever every wrong fix contradicts a right one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+AHEAD = 32
+"""Each fix is compared with so many after it."""
+MOST_IN_DOUBT = 8
+"""In a longer run of fixes in doubt all of them are left out: no explanation says more, and few say as much."""
+MARGIN = AHEAD + MOST_IN_DOUBT
+"""So many fixes on each side of the window take part."""
+
+
+def bounding_pairs(conflicts: NDArray[np.uint8], gaps: range) -> NDArray[np.int64]:
+    """Rows (gap, before, after) of indices: a fix before (-1: none) and one after (n: none) that may bound a gap.
+
+    conflicts (n, AHEAD) as from `kernels.contradictions`; gap g lies between the fixes g and g + 1. Without contradictions
+    there is one row a gap: (g, g, g + 1).
+    """
+    if not conflicts.any():
+        gap = np.arange(gaps.start, gaps.stop, dtype=np.int64)
+        return np.column_stack([gap, gap, gap + 1])
+    doubts = _opponents(conflicts)
+    rows = [(gap, *pair) for gap in gaps for pair in _pairs(doubts, gap, len(conflicts))]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _opponents(conflicts: NDArray[np.uint8]) -> dict[int, set[int]]:
+    """For each fix in doubt the fixes that it contradicts."""
+    doubts: dict[int, set[int]] = {}
+    for row, ahead in np.argwhere(conflicts).tolist():
+        doubts.setdefault(row, set()).add(row + 1 + ahead)
+        doubts.setdefault(row + 1 + ahead, set()).add(row)
+    return doubts
+
+
+def _pairs(doubts: dict[int, set[int]], gap: int, n: int) -> list[tuple[int, int]]:
+    before, after = [gap], [gap + 1]
+    while before[-1] in doubts:
+        before.append(before[-1] - 1)
+    while after[-1] in doubts:
+        after.append(after[-1] + 1)
+    widest = (before[-1], after[-1])
+    if max(len(before), len(after)) > MOST_IN_DOUBT + 1:
+        return [widest]
+    found = [(i, j) for i in before for j in after if _joined(doubts, i, j) and _explained(doubts, i, j)]
+    return found or [widest]
+
+
+def _joined(doubts: dict[int, set[int]], one: int, two: int) -> bool:
+    return two not in doubts.get(one, ())
+
+
+def _explained(doubts: dict[int, set[int]], i: int, j: int) -> bool:
+    """Whether each fix between i and j may be left out: it contradicts a fix outside that goes with both."""
+    return all(
+        any((w <= i or w >= j) and _joined(doubts, w, i) and _joined(doubts, w, j) for w in doubts[k])
+        for k in range(i + 1, j)
+    )

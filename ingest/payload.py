@@ -1,0 +1,240 @@
+"""Payloads into columns: many messages at once into one batch of Fixes, events, quarantine and what else they tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from engine.errors import InputError
+from engine.events import DeviceEvent
+from engine.fixes import OPTIONAL, POSITION, SOURCES, Fixes
+from ingest.event_values import check_kind, check_value
+from ingest.fix_checks import Raw, assemble, source_code
+from ingest.json_text import read_json
+from ingest.message import Message
+from ingest.owntracks import NAMES, is_ping, location, type_of
+from ingest.quarantine import Quarantined
+from ingest.readings import EVENTS, FIXES, Entry, entries_of, is_packed, read_quickly
+from ingest.time_texts import parse_value, parse_values
+from ingest.topics import FIXES as FIX_TOPIC
+from ingest.topics import OWNTRACKS, OWNTRACKS_OTHER, REFUSED, route_of
+
+_COLUMNS = ("lat", "lon", "accuracy_m", "speed_mps", "course_deg", "altitude_m", "hdop", "satellites", "battery_pct")
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a batch of messages holds, in order of arrival.
+
+    `seqs`: every `seq` read of a device, quarantined entries too, for they are kept; `heard`: the latest arrival [s] of
+    anything a device itself sent; `n_ignored`: by OwnTracks kind, what is known but neither fix nor event;
+    `n_ignored_received`: entries that claimed an arrival time of their own.
+    """
+
+    fixes: Fixes
+    events: list[DeviceEvent]
+    quarantined: list[Quarantined]
+    seqs: dict[str, list[int]]
+    heard: dict[str, int]
+    n_ignored: dict[str, int]
+    n_ignored_received: int
+
+    @property
+    def device(self) -> str:
+        """The device, where all messages are of one; empty where they are of none or of several."""
+        return next(iter(self.heard)) if len(self.heard) == 1 else ""
+
+    @property
+    def seq(self) -> tuple[int, int] | None:
+        """The lowest and highest `seq` of that one device."""
+        seqs = self.seqs.get(self.device)
+        return (min(seqs), max(seqs)) if seqs else None
+
+
+class _Source(NamedTuple):
+    """Where a row of the batch came from."""
+
+    message: Message
+    index: int
+    foreign: bool
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows as they are read; the columns are built once, at the end."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    sources: list[_Source] = field(default_factory=list)
+    device: list[int] = field(default_factory=list)
+    devices: dict[str, int] = field(default_factory=dict)
+    events: list[DeviceEvent] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    seqs: dict[str, list[int]] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+    n_ignored_received: int = 0
+
+    def take(self, message: Message) -> None:
+        """One message; never raises, whatever its bytes are."""
+        kind, device, error = route_of(message.topic)
+        if kind == REFUSED and error is not None:
+            self.refuse(message, "", message.payload, error)
+            return
+        try:
+            if kind in (OWNTRACKS, OWNTRACKS_OTHER):
+                self._take_owntracks(message, device, kind)
+            else:
+                self._hear(message, device)
+                self._take_canonical(message, device, kind)
+        except InputError as refused:
+            self._hear(message, device)
+            self.refuse(message, device, message.payload, refused)
+
+    def refuse(self, message: Message, device: str, data: bytes, error: InputError, index: int = -1) -> None:
+        """To quarantine, with the reason."""
+        where = f"entry {index + 1}: " if index >= 0 else ""
+        value = "" if error.value is None else str(error.value)[:200]
+        reason = where + str(error)
+        entry = Quarantined(message.received_s, message.topic, device, data, reason, error.field, value, error.expected)
+        self.quarantined.append(entry)
+
+    def _hear(self, message: Message, device: str) -> None:
+        self.heard[device] = max(message.received_s, self.heard.get(device, 0))
+
+    def _take_canonical(self, message: Message, device: str, kind: str) -> None:
+        dialect = FIXES if kind == FIX_TOPIC else EVENTS
+        add = self._add_fix if kind == FIX_TOPIC else self._add_event
+        readings = read_quickly(message.payload, dialect)
+        if readings is None:
+            for entry in entries_of(message.payload, dialect):
+                self._take_entry(message, device, entry, add)
+            return
+        single = len(readings) == 1 and message.payload[:1] != b"["
+        for index, reading in enumerate(readings):
+            self._note(device, reading)
+            add(message, device, reading, -1 if single else index)
+
+    def _take_entry(self, message: Message, device: str, entry: Entry, add: Any) -> None:
+        if entry.error is None:
+            self._note(device, entry.reading)
+            add(message, device, entry.reading, entry.index)
+            return
+        if entry.seq is not None:
+            self.seqs.setdefault(device, []).append(entry.seq)
+        self.refuse(message, device, entry.data, entry.error, entry.index)
+
+    def _note(self, device: str, reading: Any) -> None:
+        if reading.received is not UNSET:
+            self.n_ignored_received += 1
+        if type(reading.seq) is int:
+            self.seqs.setdefault(device, []).append(reading.seq)
+
+    def _add_fix(self, message: Message, device: str, reading: Any, index: int) -> None:
+        self._add_row(message, device, msgspec.structs.astuple(reading)[:11], index)
+
+    def _add_row(self, message: Message, device: str, row: tuple[Any, ...], index: int, foreign: bool = False) -> None:
+        self.rows.append(row)
+        self.sources.append(_Source(message, index, foreign))
+        self.device.append(self.devices.setdefault(device, len(self.devices)))
+
+    def _add_event(self, message: Message, device: str, reading: Any, index: int) -> None:
+        try:
+            value = None if reading.value is UNSET else reading.value
+            kind = check_kind(reading.event)
+            event = DeviceEvent(device, parse_value(reading.time), kind, check_value(kind, value), message.received_s)
+        except InputError as error:
+            self.refuse(message, device, _entry_data(message.payload, index), error, index)
+            return
+        self.events.append(event)
+
+    def _take_owntracks(self, message: Message, device: str, kind: str) -> None:
+        document = read_json(message.payload)
+        told = type_of(document)
+        if told != "lwt":  # the broker sends a last will, when the phone has gone
+            self._hear(message, device)
+        if told != "location" or kind == OWNTRACKS_OTHER:
+            self.ignored[told] += 1
+            return
+        values = location(document)
+        if is_ping(document):
+            time_us = parse_value(values.time)
+            self.events.append(DeviceEvent(device, time_us, "heartbeat", "ping", message.received_s))
+            return
+        row = (values.time, values.lat, values.lon, values.accuracy_m, None, values.speed_mps, values.course_deg,
+               values.altitude_m, None, None, values.battery_pct)  # fmt: skip
+        self._add_row(message, device, row, -1, foreign=True)
+
+
+def decode(topic: str, payload: bytes, received_s: int) -> Decoded:
+    """One payload; never raises: what cannot be decoded is in `quarantined`, with the reason."""
+    return decode_batch([Message(received_s * 1_000_000, topic, payload)])
+
+
+def decode_batch(messages: Iterable[Message]) -> Decoded:
+    """Many payloads in order of arrival; one bad entry of a good list is quarantined alone. Never raises."""
+    batch = _Batch()
+    for message in messages:
+        batch.take(message)
+    fixes = _fixes(batch) if batch.rows else Fixes.empty()
+    return Decoded(fixes, batch.events, batch.quarantined, batch.seqs, batch.heard, dict(batch.ignored),
+                   batch.n_ignored_received)  # fmt: skip
+
+
+def _fixes(batch: _Batch) -> Fixes:
+    time, lat, lon, accuracy, source, *others = zip(*batch.rows, strict=True)
+    columns = dict(zip(_COLUMNS, (lat, lon, accuracy, *others), strict=True))
+    values = {key: np.array([_NAN if v is None or v is UNSET else v for v in columns[key]], np.float64) for key in _COLUMNS}
+    time_us, errors = parse_values(time)
+    codes = _source_codes(source, errors)
+    received_s = np.array([source.message.received_s for source in batch.sources], np.int64)
+    raw = Raw(tuple(batch.devices), np.array(batch.device, np.int32), time_us, values, codes, received_s)
+    fixes, good, doubts = assemble(raw)
+    for doubt in doubts:
+        errors.setdefault(doubt.index, InputError(doubt.message, field=doubt.field, value=doubt.value, expected=doubt.expected))
+    return _quarantine(batch, fixes, good, errors) if errors else fixes
+
+
+def _source_codes(sources: Sequence[Any], errors: dict[int, InputError]) -> NDArray[np.int32]:
+    codes = np.zeros(len(sources), np.int32)
+    for index, name in enumerate(sources):
+        if name is None or name is UNSET:
+            continue
+        code = SOURCES.get(name)
+        try:
+            codes[index] = source_code(name) if code is None else code
+        except InputError as error:
+            errors.setdefault(index, error)
+    return codes
+
+
+def _quarantine(batch: _Batch, fixes: Fixes, good: NDArray[np.bool_], errors: dict[int, InputError]) -> Fixes:
+    names = list(batch.devices)
+    keep = np.ones(len(good), np.bool_)
+    for index in sorted(errors):
+        message, position, foreign = batch.sources[index]
+        error = errors[index]
+        if foreign:
+            error = InputError(error.message, field=NAMES.get(error.field, error.field), value=error.value,
+                               expected=error.expected)  # fmt: skip
+        batch.refuse(message, names[batch.device[index]], _entry_data(message.payload, position), error, position)
+        keep[index] = False
+    return fixes.take(keep[good])
+
+
+def _entry_data(payload: bytes, index: int) -> bytes:
+    """The bytes of one entry as sent."""
+    if index < 0:
+        return payload
+    decoder: Any = msgspec.msgpack if is_packed(payload) else msgspec.json
+    return bytes(decoder.decode(payload, type=list[msgspec.Raw])[index])
+
+
+assert len(_COLUMNS) == len(POSITION) + len(OPTIONAL)

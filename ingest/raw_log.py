@@ -1,0 +1,229 @@
+"""The raw log: every payload as received, one line each in the file of its day, hash-chained over all days.
+
+The chain runs in the order of files and lines. A day never goes back: a message stamped before the newest file's day
+(a clock set back) is kept in the newest file, so that this order is the order of arrival. Verification: raw_verify.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterable
+from io import FileIO
+from itertools import groupby
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from engine.errors import InputError, StoreError
+from engine.times import SECOND_US, to_datetime, to_iso
+from ingest.raw_record import GENESIS, Broken, Record, line_of, read_line, record_of
+
+_NAME = re.compile(r"raw-\d{4}-\d\d-\d\d\.jsonl")
+_TAIL = 1 << 16
+
+Arrival = tuple[int, str, bytes, *tuple[Any, ...]]
+"""received_us [us UTC], topic, payload, and whatever follows; a Message is one."""
+
+
+class RawLog:
+    """The log in one folder, open for appending by this process alone.
+
+    `torn` names the side files into which half-written last lines (a crash; never acknowledged) were cut on opening.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Opens or makes the folder; raises StoreError where another process has it open."""
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder)
+        self.torn: list[Path] = []
+        self._n, self._chain = 0, GENESIS
+        self._day = ""
+        self._file: FileIO | None = None
+        self._second, self._second_text = -1, ""
+        self._resume()
+
+    def append(self, messages: Iterable[Arrival]) -> int:
+        """Write (received_us, topic, payload, ...) of each, in order; returns the number of the last one. No fsync.
+
+        Raises OSError with nothing kept of the day's part that could not be written.
+        """
+        for day, group in groupby(messages, key=self._day_of):
+            self._append_to(day, group)
+        return self._n
+
+    def flush(self) -> None:
+        """Everything appended so far is on the disk when this returns."""
+        if self._file is not None:
+            os.fdatasync(self._file.fileno())
+
+    def erase(self, day: str, n: int) -> None:
+        """Take the payload of message `n` of a day (2026-11-22) out; its hash and the chain stay and still verify.
+
+        Raises InputError where there is no such message.
+        """
+        path = self.folder / f"raw-{day}.jsonl"
+        if not path.exists():
+            raise InputError("no raw log of that day", field="day", value=day)
+        self.flush()
+        _rewrite(path, _erased(path, n))
+        if day == self._day:
+            self._open(day)
+
+    def close(self) -> None:
+        """Flush and let go of the folder."""
+        if self._file is not None:
+            self.flush()
+            self._file.close()
+            self._file = None
+        self._lock.close()
+
+    def __enter__(self) -> RawLog:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _day_of(self, message: Arrival) -> str:
+        day = to_datetime(message[0]).strftime("%Y-%m-%d")
+        return max(day, self._day)
+
+    def _append_to(self, day: str, messages: Iterable[Arrival]) -> None:
+        if day != self._day or self._file is None:
+            self._open(day)
+        n, chain, lines = self._n, self._chain, []
+        for received_us, topic, payload, *_ in messages:
+            n += 1
+            record = record_of(n, self._received(received_us), topic, payload, chain)
+            chain = record.chain
+            lines.append(line_of(record))
+        self._write(b"".join(lines))
+        self._n, self._chain = n, chain
+
+    def _received(self, received_us: int) -> str:
+        second, micros = divmod(received_us, SECOND_US)
+        if second != self._second:  # messages come thousands a second: its text is made once
+            self._second, self._second_text = second, to_iso(second * SECOND_US)[:19]
+        return f"{self._second_text}.{micros:06d}Z"
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        start = os.fstat(self._file.fileno()).st_size
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError:
+            os.ftruncate(self._file.fileno(), start)
+            raise
+
+    def _open(self, day: str) -> None:
+        if self._file is not None:
+            self.flush()
+            self._file.close()
+        path = self.folder / f"raw-{day}.jsonl"
+        self._file = FileIO(path, "ab")
+        self._day = day
+        _sync_folder(self.folder)
+
+    def _resume(self) -> None:
+        """Go on after the last whole line; what follows it was torn by a crash."""
+        for path in reversed(day_files(self.folder)):
+            last, end = _last_record(path)
+            if end < path.stat().st_size:
+                self.torn.append(_cut(path, end))
+            self._day = max(self._day, path.stem.removeprefix("raw-"))
+            if last is not None:
+                self._n, self._chain = last.n, last.chain
+                return
+
+
+def day_files(folder: Path) -> list[Path]:
+    """The files of the log, oldest day first."""
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _locked(folder: Path) -> BinaryIO:
+    lock = open(folder / "raw.lock", "ab")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StoreError(f"the raw log in {folder} is open in another process") from None
+    return lock
+
+
+def _last_record(path: Path) -> tuple[Record | None, int]:
+    """The last whole record and where it ends; all lines behind it, whole or not, are no records."""
+    size = path.stat().st_size
+    window = _TAIL
+    while True:
+        start = max(0, size - window)
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        begin = 0 if start == 0 else data.find(b"\n") + 1
+        end = data.rfind(b"\n") + 1
+        while end > begin:
+            line_at = data.rfind(b"\n", begin, end - 1) + 1 or begin
+            record = read_line(data[line_at:end])
+            if isinstance(record, Record):
+                return record, start + end
+            end = line_at
+        if start == 0:
+            return None, 0
+        window *= 8
+
+
+def _cut(path: Path, end: int) -> Path:
+    """Move what follows `end` into a side file: nothing is deleted."""
+    with path.open("rb") as file:
+        file.seek(end)
+        tail = file.read()
+    side = next(name for i in range(1, 1_000_000) if not (name := path.with_name(f"{path.name}.torn-{i}")).exists())
+    with side.open("wb") as out:
+        out.write(tail)
+        os.fsync(out.fileno())
+    with path.open("r+b") as file:
+        file.truncate(end)
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+    return side
+
+
+def _erased(path: Path, n: int) -> Iterable[bytes]:
+    found = False
+    with path.open("rb") as file:
+        for line in file:
+            record = read_line(line)
+            if not isinstance(record, Broken) and record.n == n:
+                found, record.payload = True, None
+                yield line_of(record)
+            else:
+                yield line
+    if not found:
+        raise InputError("no such message", place=path.name, field="n", value=n)
+
+
+def _rewrite(path: Path, lines: Iterable[bytes]) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        with new.open("wb") as out:
+            for line in lines:
+                out.write(line)
+            out.flush()
+            os.fsync(out.fileno())
+    except InputError:
+        new.unlink()
+        raise
+    new.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

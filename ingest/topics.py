@@ -1,0 +1,49 @@
+"""Topics: which dialect a topic speaks, and the device that it names."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from engine.errors import InputError
+from ingest.fix_checks import check_device
+
+FIXES, EVENTS, OWNTRACKS, OWNTRACKS_OTHER, REFUSED = "fixes", "events", "owntracks", "owntracks other", "refused"
+SUBSCRIPTIONS = ("tags/+/fixes", "tags/+/events", "owntracks/+/+", "owntracks/+/+/event")
+"""What the service subscribes to."""
+
+_SUFFIXES = ("event", "cmd", "waypoint", "waypoints", "status", "beacon", "step", "dump", "info")
+
+
+class Route(NamedTuple):
+    """What a topic says: kind of payload, device, and where it is REFUSED the error."""
+
+    kind: str
+    device: str
+    error: InputError | None = None
+
+
+@lru_cache(maxsize=200_000)
+def route_of(topic: str) -> Route:
+    """The route of a topic; never raises: an unknown topic is REFUSED with its reason."""
+    parts = topic.split("/")
+    kind, device = _kind_and_device(parts)
+    if kind == REFUSED:
+        wanted = "tags/<device>/fixes, tags/<device>/events or owntracks/<user>/<device>"
+        return Route(REFUSED, "", InputError("unknown topic", field="topic", value=topic, expected=wanted))
+    try:
+        for part in device.split("/"):
+            check_device(part)
+        return Route(kind, check_device(device))
+    except InputError as error:
+        return Route(REFUSED, "", error)
+
+
+def _kind_and_device(parts: list[str]) -> tuple[str, str]:
+    if len(parts) == 3 and parts[0] == "tags" and parts[2] in (FIXES, EVENTS):
+        return parts[2], parts[1]
+    if parts[0] == "owntracks" and len(parts) == 3:
+        return OWNTRACKS, f"{parts[1]}/{parts[2]}"
+    if parts[0] == "owntracks" and len(parts) == 4 and parts[3] in _SUFFIXES:
+        return OWNTRACKS_OTHER, f"{parts[1]}/{parts[2]}"
+    return REFUSED, ""

@@ -1,0 +1,89 @@
+"""Trail files of every kind into Fixes: the kind is told by the content, never by the name; gzip and `-` are taken."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from engine.errors import InputError
+from engine.fixes import Fixes, concat
+from ingest.csv_trail import read_csv
+from ingest.fault import Faults, OnFault
+from ingest.gpx_trail import read_gpx
+from ingest.owntracks_rec import read_rec
+from ingest.parquet_trail import read_parquet
+
+KINDS = "CSV, Parquet, GPX or OwnTracks .rec, plain or gzip"
+_REC_LINE = re.compile(rb"^\s*\d{4}-\d\d-\d\dT[^\t\n]*\t[^\t\n]*\t\{")
+_XML_TAG = re.compile(rb"<\s*(?![?!])(?:[\w.-]+:)?([\w.-]+)")
+_FOREIGN = (
+    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"PK\x03\x04", "a ZIP or Office file"),
+    (b"%PDF", "a PDF"), (b"SQLite format 3", "an SQLite database"), (b"{", "JSON"), (b"[", "JSON"),
+)  # fmt: skip
+
+
+def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Fixes:
+    """The fixes of one file (`-` is standard input) in the order of the file; `tz` is the zone of times without one.
+
+    Faulty rows: the first is raised as an InputError that says how many more there are; with `on_fault`, each is
+    handed to it as a Fault and the good rows are returned. A file of another kind always raises InputError.
+    """
+    name, data = read_bytes(path)
+    faults = Faults(name, on_fault)
+    fixes = _read(data, faults, name, tz)
+    faults.settle()
+    return fixes
+
+
+def read_trails(paths: Iterable[str | Path], tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Fixes:
+    """The fixes of several files, one after the other; same devices join, the order of files and rows is kept."""
+    return concat([read_trail(path, tz, on_fault) for path in paths])
+
+
+def read_bytes(path: str | Path) -> tuple[str, bytes]:
+    """A file's name for messages and its bytes, gzip undone; `-` is standard input. InputError where it is not readable."""
+    name = "standard input" if str(path) == "-" else str(path)
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", place=name) from None
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"damaged gzip: {error}", place=name) from None
+    return name, data
+
+
+def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
+    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head:
+        raise InputError("an empty file", place=name, expected=KINDS)
+    if head.startswith(b"PAR1"):
+        return read_parquet(data, faults, tz)
+    if head.startswith(b"<"):
+        tag = _XML_TAG.search(re.sub(rb"<!--.*?-->", b"", data[:65536], flags=re.DOTALL))
+        if tag is None or tag[1] != b"gpx":
+            raise InputError("XML, but no GPX", place=name, expected=KINDS)
+        return read_gpx(data, faults, _stem(name), tz)
+    if _REC_LINE.match(head):
+        return read_rec(data, faults, name, tz)
+    _refuse_foreign(head, name)
+    return read_csv(data, faults, tz)
+
+
+def _refuse_foreign(head: bytes, name: str) -> None:
+    for start, kind in _FOREIGN:
+        if head.startswith(start):
+            raise InputError(f"this is {kind}, not a trail", place=name, expected=KINDS)
+    if b"\0" in head:
+        raise InputError("a binary file (or text in UTF-16), not a trail", place=name, expected=KINDS)
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.removesuffix(".gz").rsplit(".", 1)[0] or name

@@ -1,0 +1,1 @@
+"""The simulator: a seeded town, its wearers, what their tags report, and the truth behind it."""

@@ -1,0 +1,86 @@
+"""Brokers for integration tests, on free ports of 127.0.0.1 and in their own folders."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """A mosquitto that can be stopped and started again with the same port and persistence."""
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        self.port = find_free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self._binary, self._config = binary, folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n"
+            f"persistence true\npersistence_location {folder}/\nuser root\nlog_type error\nset_tcp_nodelay true\n"
+        )
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._binary, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for_port(self.port)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+
+def wait_for_port(port: int, timeout_s: float = 10.0) -> None:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return find_free_port
+
+
+@pytest.fixture
+def mosquitto_broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto that the test may stop and start again."""
+    binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if binary is None:
+        pytest.skip("the mosquitto binary is not on this machine")
+    broker = Mosquitto(binary, tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def mosquitto(mosquitto_broker: Mosquitto) -> str:
+    """The address of a running mosquitto."""
+    return mosquitto_broker.url
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[str]:
+    """The address of a running embedded broker (MQTT 3.1.1)."""
+    iotcore = pytest.importorskip("iotcore", reason="the embedded broker is not installed")
+    with iotcore.Broker(port=find_free_port(), listen="127.0.0.1") as broker:
+        yield f"mqtt://127.0.0.1:{broker.port}"
