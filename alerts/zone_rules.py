@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from alerts.alert import GRADES, Alert, iso, lower_grade, on_grid
 from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, why
-from engine.times import MINUTE_US
+from engine.times import DAY_US, MINUTE_US
 from geofence.episodes import IN, OPEN_US, OUT, SINGLE, UNKNOWN, Episode, episodes, speaks_at_us
 from geofence.zone import Zone
 
 MERGE_GAP_US = 30 * MINUTE_US
+LOOK_AHEAD_US = 8 * DAY_US
 
 
 class Breach(NamedTuple):
@@ -33,8 +34,9 @@ def zone_alerts(scene: Scene, due: list[int]) -> list[Alert]:
     breaches = list(_breaches(every, wrong))
     if not breaches:
         return []
-    windows = zone.in_force(breaches[0].start_us, as_of)
-    due += [edge for window in zone.in_force(as_of, as_of + 8 * 24 * 60 * MINUTE_US)[:2] for edge in (window[0] + 1, window[1] + 1)]
+    horizon = as_of + LOOK_AHEAD_US
+    windows = [window for window in zone.in_force(breaches[0].start_us, horizon) if window[0] < as_of]
+    due += [edge + 1 for window in zone.in_force(as_of, horizon)[:2] for edge in window if as_of < edge < horizon]
     in_force = [cut for breach in breaches for window in windows if (cut := _cut(breach, *window)) is not None]
     return [_settled_alert(scene, zone, group) for group in _joined(in_force)]
 

@@ -7,6 +7,7 @@ axis (Rayleigh distribution). Real devices are over-confident and heavy-tailed, 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,7 @@ def exclusion_radius_m(
     return np.maximum(sigma_m(radius, percentile, model) * exclusion_sigmas(model), radius)
 
 
+@lru_cache(maxsize=16)
 def exclusion_sigmas(model: ErrorModel = DEFAULT_MODEL) -> float:
     """The 99.9 % radius of the mixture in units of the core's sigma, by bisection of its survival function."""
     tail = model.tail_scale / model.core_scale

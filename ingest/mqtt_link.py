@@ -25,6 +25,7 @@ _BACK_OFF_S = (1, 30)
 class Link:
     """A connection that comes back by itself. Callbacks run in its network thread.
 
+    A persistent one keeps its session with the broker, and its messages are acknowledged by hand.
     `generation` counts connections: a packet identifier means something within one connection only.
     """
 
@@ -109,7 +110,7 @@ class Link:
         self._version = version
         clean: dict[str, Any] = {} if version == paho.MQTTv5 else {"clean_session": not self._persistent}
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=version, manual_ack=True, **clean
+            CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=version, manual_ack=self._persistent, **clean
         )
         client.reconnect_delay_set(*_BACK_OFF_S)
         client.max_inflight_messages_set(RECEIVE_MAXIMUM)
