@@ -65,7 +65,7 @@ class Alert(msgspec.Struct, frozen=True):
     @property
     def sort_key(self) -> tuple[str, str, str, str]:
         """The order of a ledger: start, wearer, rule, subject."""
-        return (self.began, self.wearer, self.rule, self.subject)
+        return (instant_key(self.began), self.wearer, self.rule, self.subject)
 
     def substance(self) -> tuple[Any, ...]:
         """What makes a new version when it changes; fixes that only prolong an alert are left out."""
@@ -91,6 +91,11 @@ def lower_grade(grade: str) -> str:
 def on_grid(probability: float) -> float:
     """A probability on the grid of 1e-6 on which all are kept, compared and printed."""
     return round(probability, 6)
+
+
+def instant_key(text: str) -> str:
+    """The time of an alert in a form that sorts by time: `.000Z` would come after `.000123Z`."""
+    return text.removesuffix("Z")
 
 
 def iso(time_us: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alerts.alert import Alert
+from alerts.alert import Alert, instant_key
 from engine.times import parse_time
 
 
@@ -24,6 +24,7 @@ class Version(NamedTuple):
     alert: Alert
     as_of_us: int
     late_s: float
+    retracted: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +110,11 @@ def _same(old: Alert, new: Alert) -> bool:
     """Whether two contents are the same alert at two times: one family, and intervals that meet."""
     if old.family != new.family:
         return False
-    return (new.ended is None or old.began <= new.ended) and (old.ended is None or new.began <= old.ended)
+    return _not_after(old.began, new.ended) and _not_after(new.began, old.ended)
+
+
+def _not_after(began: str, ended: str | None) -> bool:
+    return ended is None or instant_key(began) <= instant_key(ended)
 
 
 def _reason(before: Alert, now: Alert) -> str:
@@ -125,7 +130,7 @@ def _reason(before: Alert, now: Alert) -> str:
 
 
 def _retraction(entry: Entry, reason: str, as_of_us: int) -> Version:
-    return Version(entry.id, entry.version + 1, reason, entry.alert, as_of_us, _late_s(entry.alert, as_of_us))
+    return Version(entry.id, entry.version + 1, reason, entry.alert, as_of_us, _late_s(entry.alert, as_of_us), True)
 
 
 def _late_s(alert: Alert, as_of_us: int) -> float:

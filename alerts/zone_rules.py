@@ -82,12 +82,12 @@ def _joined(breaches: list[Breach]) -> list[list[Breach]]:
 
 
 def _settled_alert(scene: Scene, zone: Zone, group: list[Breach]) -> Alert:
+    if group[-1].end_us > scene.as_of_us:
+        return _alert(scene, zone, group)
     key = (scene.slot.number, *group)
     alert: Alert | None = scene.settled.get(key)
     if alert is None:
-        alert = _alert(scene, zone, group)
-        if not alert.active:
-            scene.settled[key] = alert
+        alert = scene.settled[key] = _alert(scene, zone, group)
     return alert
 
 
@@ -100,8 +100,9 @@ def _alert(scene: Scene, zone: Zone, group: list[Breach]) -> Alert:
     alone = all(e.state == SINGLE for e in wrong)
     grade = zone.grade or GRADES[f"zone.{zone.kind}"]
     unknown = group[-1].unknown_since_us if active else None
-    # What one lone fix says of time is nothing: its minutes end where silence begins to speak.
-    minutes = sum(min(end, as_of) - start for start, end in pieces if start < as_of) / MINUTE_US if not alone else 0.0
+    # One lone fix says nothing of time, and after it silence speaks: unknown time is not time in breach.
+    timed = [(e.start_us, min(e.end_us, as_of)) for e in wrong if e.state != SINGLE and e.start_us < as_of]
+    minutes = sum(end - start for start, end in timed) / MINUTE_US
     text = _text(zone, len(wrong), alone, unknown)
     return Alert(
         wearer=scene.trail.wearer, device=device_of(scene, rows, wrong[0]), rule=f"zone.{zone.kind}", subject=zone.id,

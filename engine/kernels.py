@@ -116,11 +116,11 @@ def find_interval(device: Any, time_us: Any, start: Any, count: Any, from_us: An
     return out
 
 
-FLAG_STATE = np.dtype(
+FLAG_STATE = np.dtype((np.record,
     [("base_us", "i8"), ("base_lat", "i8"), ("base_lon", "i8"), ("base_radius_m", "f8"), ("has_base", "i8"),
      ("suspect_us", "i8"), ("suspect_lat", "i8"), ("suspect_lon", "i8"), ("suspect_radius_m", "f8"),
      ("has_suspect", "i8"), ("n_fast", "i8")]
-)  # fmt: skip
+))  # fmt: skip
 """What the causal plausibility check remembers of one wearer: the last believed fix, and a suspect that may become it."""
 
 
@@ -150,7 +150,7 @@ def flag_implausible(
     for w in range(len(wearer_start) - 1):
         s = states[w]
         for i in range(wearer_start[w], wearer_start[w + 1]):
-            flags[i] &= ~implausible
+            flags[i] &= 255 ^ implausible
             if flags[i] & weightless:
                 continue
             believed = True
@@ -194,7 +194,7 @@ def flag_same_time(
         while j < n and time_us[j] == time_us[i] and device[j] == device[i]:
             j += 1
         for k in range(i, j):
-            flags[k] &= ~(same_time | contradictory | set_aside)
+            flags[k] &= 255 ^ (same_time | contradictory | set_aside)
         if j - i > 1:
             agree, best = True, i
             for k in range(i, j):

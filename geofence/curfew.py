@@ -91,7 +91,7 @@ def _read_places(raw: Any, zones: dict[str, Zone]) -> tuple[Place, ...]:
         if not isinstance(row, dict):
             raise InputError(field="place", value=row, expected=expected)
         if "zone" in row:
-            if row["zone"] not in zones:
+            if not isinstance(row["zone"], str) or row["zone"] not in zones:
                 raise InputError(field="place", value=row["zone"], expected="the id of a zone in the zones file")
             places.append(zones[row["zone"]].place)
         else:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from engine import flags
 from engine.trail import Trail
@@ -59,7 +58,7 @@ def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> 
         return []
     alone = slot.subject.kind == "exclusion" and state["run_length"] == 1 and state["state"] != IN
     if alone and state["evidence"] >= watch.raise_logit:
-        posterior = 1.0 / (1.0 + np.exp(-float(state["logit"])))
+        posterior = 1.0 / (1.0 + math.exp(-float(state["logit"])))
         start = int(trail.column("time_us")[last])
         return [(SINGLE, start, last, last, int(state["last_out"]), posterior, float(state["prior"]))]
     return [(UNKNOWN, speaks, last, last, -1, 0.0, 0.0)] if state["state"] != UNKNOWN else []
@@ -86,11 +85,11 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
     logit, before = episode.prior, None
     for time_us, evidence in left:
         dt_s = 0.0 if before is None else (time_us - before) * 1e-6
-        weight = 1.0 if before is None else -float(np.expm1(-dt_s / settings.correlation_s))
+        weight = 1.0 if before is None else -math.expm1(-dt_s / settings.correlation_s)
         logit = relaxed(logit, base, dt_s, settings.relax_s) + weight * evidence
         logit = min(watch.most_logit, max(-watch.most_logit, logit))
         before = time_us
-    posterior = 1.0 / (1.0 + float(np.exp(-logit)))
+    posterior = 1.0 / (1.0 + math.exp(-logit))
     return posterior if episode.state != OUT else 1.0 - posterior
 
 

@@ -23,15 +23,16 @@ MOST_LOGIT = 4.0  # how sure the filter can become: it stays ready to change its
 LEAST_EVIDENCE = 0.1  # below this a fix says nothing about this place
 FAR_SIGMAS = 4.5
 
-FILTER_STATE = np.dtype(
+# numpy's record type: fields are attributes without the compiler too
+FILTER_STATE = np.dtype((np.record,
     [("logit", "f8"), ("last_us", "i8"), ("last", "i8"), ("run_sign", "i8"), ("run_length", "i8"), ("run_start", "i8"),
      ("prior", "f8"), ("last_silence_us", "i8"), ("last_in", "i8"), ("last_out", "i8"), ("state", "i8"), ("evidence", "f8")]
-)  # fmt: skip
+))  # fmt: skip
 """What the filter remembers of one (wearer, place): see `filter_places`."""
 
-CHANGE = np.dtype(
+CHANGE = np.dtype((np.record,
     [("slot", "i8"), ("state", "i8"), ("at", "i8"), ("began", "i8"), ("after", "i8"), ("posterior", "f8"), ("prior", "f8")]
-)
+))  # fmt: skip
 """A change of state: decided at fix `at`, of a run that began at `began`; `after` is the last contrary fix before (or -1)."""
 
 # Gauss-Legendre nodes and weights on [0, 1] and on [-1, 1] (numpy.polynomial.legendre.leggauss)
@@ -326,7 +327,7 @@ def filter_places(
                 dx, dy = max(west - x, x - east, 0.0), max(south - y, y - north, 0.0)
                 far = False
                 if dx > 0.0 or dy > 0.0:
-                    ky, kx = size[place, 2], size[place, 3]
+                    kx, ky = size[place, 2], size[place, 3]
                     reach = FAR_SIGMAS * tail_ratio * sigma
                     far = (dx * kx) ** 2 + (dy * ky) ** 2 > reach * reach and area > 0.03 * reach * reach / (
                         FAR_SIGMAS * FAR_SIGMAS

@@ -118,7 +118,7 @@ def _size(shapes: Sequence[Place], box: tuple[float, float, float, float]) -> tu
             area += math.pi * shape.radius_m**2
             perimeter += 2 * math.pi * shape.radius_m
         else:
-            one_area, one_perimeter = _WGS84.geometry_area_perimeter(shape)
+            one_area, one_perimeter = _WGS84.geometry_area_perimeter(shapely.orient_polygons(shape))  # else holes may add
             area += abs(one_area)
             perimeter += one_perimeter
     # Half a degree towards the pole: the box distance that uses it is then never too large for a fix within 50 km.

@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.times import from_datetime, to_datetime
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)$")
+_CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)\Z")
 _DAY_MINUTES = 24 * 60
 
 Interval = tuple[int, int]
@@ -149,9 +149,15 @@ def _local_day(time_us: int, zone: ZoneInfo) -> date:
     return to_datetime(time_us).astimezone(zone).date()
 
 
-@lru_cache(maxsize=64)
-def time_zone(name: str) -> ZoneInfo:
+def time_zone(name: object) -> ZoneInfo:
     """The IANA time zone of this name; InputError where there is none."""
+    if not isinstance(name, str):
+        raise InputError(field="timezone", value=name, expected="an IANA name such as Europe/London")
+    return _time_zone(name)
+
+
+@lru_cache(maxsize=64)
+def _time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -163,17 +169,20 @@ def read_schedule(raw: Any, *, valid_from: object = None, valid_to: object = Non
     if not isinstance(raw, dict):
         raise InputError(field="schedule", value=raw, expected='{"timezone": ..., "weekly": [...]}')
     name = raw.get("timezone")
-    if not isinstance(name, str):
-        raise InputError(field="timezone", value=name, expected="an IANA name such as Europe/London")
     time_zone(name)
     rows = raw.get("weekly")
     if not isinstance(rows, list) or not rows:
         raise InputError(field="weekly", value=rows, expected='a list of {"days": ["mon", ...], "start": "19:00", "end": "07:00"}')
     weekly = tuple(_read_window(row) for row in rows)
+    return Schedule(str(name), weekly, *read_validity(valid_from, valid_to))
+
+
+def read_validity(valid_from: object, valid_to: object) -> tuple[date | None, date | None]:
+    """The first and the last day of validity, None where open; InputError where the last is before the first."""
     first, last = read_date(valid_from, "valid_from"), read_date(valid_to, "valid_to")
     if first and last and last < first:
         raise InputError(field="valid_to", value=str(last), expected=f"{first} or later")
-    return Schedule(name, weekly, first, last)
+    return first, last
 
 
 def read_date(raw: object, field: str) -> date | None:

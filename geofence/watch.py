@@ -20,7 +20,7 @@ from engine.error_model import DEFAULT_MODEL, ErrorModel
 from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.curfew import Curfew
-from geofence.kernels import CHANGE, FAR_SIGMAS, FILTER_STATE, MOST_LOGIT, filter_places
+from geofence.kernels import CHANGE, FAR_SIGMAS, FILTER_STATE, MOST_LOGIT, SINGLE, UNKNOWN, filter_places
 from geofence.places import Places, compile_places
 from geofence.zone import Zone
 
@@ -82,7 +82,7 @@ class Watch:
             self._always.setdefault(curfew.wearer, []).append(Subject("curfew", curfew, i))
         self._slots: dict[str, dict[int, Slot]] = {}
         self._states = np.zeros(64, FILTER_STATE)
-        self._of_slot = np.zeros((64, 2))  # place, base rate
+        self._of_slot = np.full((64, 2), settings.base_exclusion)  # place, base rate
         self._single = np.zeros(64, np.uint8)
         self._n_slots = 0
 
@@ -169,7 +169,7 @@ class Watch:
         for slot in slots:
             del slot.kept[start:]
             self._states[slot.number] = slot.kept[-1] if start else _fresh()
-            slot.changes = slot.changes[slot.changes["at"] < start * CHECKPOINT_EVERY]
+            slot.changes = _before(slot.changes, start * CHECKPOINT_EVERY, int(self._states[slot.number]["last"]))
         return start * CHECKPOINT_EVERY
 
     def _run(self, feed: _Feed) -> set[int]:
@@ -180,19 +180,32 @@ class Watch:
         columns = [np.concatenate(c) if len(c) > 1 else c[0] for c in feed.columns]
         kept = np.zeros(max(1, feed.n_kept), FILTER_STATE)
         changes = np.empty(_ROOM, CHANGE)
-        settings, written = self.settings, []
+        written = []
         places = self._of_slot[:, 0].astype(np.int64)
         done = 0
         while done < len(jobs):
-            n, more = filter_places(
-                jobs[done:], self._states, places, self._of_slot[:, 1].copy(), self._single, changes, kept,
-                *columns, flags.WEIGHTLESS, *self.tail, self.raise_logit, self.clear_logit,
-                settings.relax_s, settings.correlation_s, self.places.box, self.places.size, *self.places.shapes,
-            )  # fmt: skip
+            n, more = self.run_filter(jobs[done:], self._states, places, changes, kept, columns)
             written.append(changes[:n].copy())
             done += more
         feed.keep(kept)
         return feed.note(np.concatenate(written))
+
+    def fresh_states(self, n: int) -> NDArray[Any]:
+        """States (n,) before any fix."""
+        return np.array([_fresh()] * n, FILTER_STATE)
+
+    def run_filter(
+        self, jobs: NDArray[np.int64], states: NDArray[Any], places: NDArray[np.int64], changes: NDArray[Any],
+        kept: NDArray[Any], columns: Sequence[NDArray[Any]],
+    ) -> tuple[int, int]:  # fmt: skip
+        """`filter_places` with this watch's settings; columns are time, latitude, longitude, sigma, flags, silence."""
+        n, settings = len(states), self.settings
+        done: tuple[int, int] = filter_places(
+            jobs, states, places, self._of_slot[:n, 1].copy(), self._single[:n], changes, kept,
+            *columns, flags.WEIGHTLESS, *self.tail, self.raise_logit, self.clear_logit, settings.relax_s,
+            settings.correlation_s, self.places.box, self.places.size, *self.places.shapes,
+        )  # fmt: skip
+        return done
 
 
 class _Feed:
@@ -236,6 +249,17 @@ class _Feed:
             slot = self._slots[int(number)]
             slot.changes = np.concatenate([slot.changes, piece])
         return {int(n) for n in numbers}
+
+
+def _before(changes: NDArray[Any], row: int, last: int) -> NDArray[Any]:
+    """The changes that were written before `row`, where `last` is the last fix that said anything before it.
+
+    A change to UNKNOWN or SINGLE is dated at the fix before the silence but written when the next one comes: that of `last`
+    itself was written at `row` or later, and a late fix may fill the silence.
+    """
+    spoken = (changes["state"] == UNKNOWN) | (changes["state"] == SINGLE)
+    before: NDArray[Any] = changes[(changes["at"] < row) & ~(spoken & (changes["at"] == last))]
+    return before
 
 
 def _fresh() -> Any:

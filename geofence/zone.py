@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+import numpy as np
 import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from engine.errors import InputError
-from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, time_zone
+from engine.kernels import metres_per_e7
+from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, read_validity, time_zone
 
 KINDS = ("exclusion", "inclusion")
 EVERYBODY = ("*",)
 GRADES = ("critical", "high", "medium", "low")
 MOST_RADIUS_M = 50_000.0
+MOST_DEGREES = 180
 FAR_US = 2**62
 
 
@@ -68,7 +71,7 @@ class Zone(NamedTuple):
         first, last = read_date(self.valid_from, "valid_from"), read_date(self.valid_to, "valid_to")
         return (
             day_start(first, zone) if first else -FAR_US,
-            day_start(last + timedelta(days=1), zone) if last else FAR_US,
+            day_start(last + timedelta(days=1), zone) if last and last < date.max else FAR_US,
         )
 
 
@@ -91,7 +94,8 @@ def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
         try:
             zones.append(_read_zone(feature, repair))
         except InputError as fault:
-            name = feature.get("properties", {}).get("id") if isinstance(feature, dict) else None
+            given = feature.get("properties") if isinstance(feature, dict) else None
+            name = given.get("id") if isinstance(given, dict) else None
             raise fault.at(f"feature {number}" + (f" (id {name})" if name else "")) from None
     return _unique(zones)
 
@@ -110,7 +114,8 @@ def _unique(zones: list[Zone]) -> list[Zone]:
 
 def _read_zone(feature: Any, repair: bool) -> Zone:
     if not isinstance(feature, dict) or not isinstance(feature.get("properties"), dict):
-        raise InputError(field="properties", value=feature, expected="a GeoJSON Feature with properties")
+        value = feature.get("properties") if isinstance(feature, dict) else feature
+        raise InputError(field="properties", value=value, expected="a GeoJSON Feature with properties")
     given = feature["properties"]
     name = given.get("id")
     if not isinstance(name, str) or not name.strip():
@@ -121,16 +126,16 @@ def _read_zone(feature: Any, repair: bool) -> Zone:
     grade = given.get("grade") or ""
     if grade and grade not in GRADES:
         raise InputError(field="grade", value=grade, expected=f"one of {', '.join(GRADES)}")
-    dates = {key: given.get(key) or "" for key in ("valid_from", "valid_to")}
-    schedule = read_schedule(given["schedule"], **dates) if given.get("schedule") else None
-    for key, value in dates.items():
-        read_date(value, key)
-    time_zone(given.get("timezone") or "UTC")
+    dates = {key: given.get(key) for key in ("valid_from", "valid_to")}
+    read_validity(**dates)
+    schedule = read_schedule(given["schedule"], **dates) if given.get("schedule") is not None else None
+    zone_name = "UTC" if given.get("timezone") is None else given["timezone"]
+    time_zone(zone_name)
     return Zone(
         name, str(given.get("name") or name), kind, read_wearers(given.get("wearers")),
         read_place(feature.get("geometry"), given, repair), version_of(feature), schedule,
-        str(dates["valid_from"]), str(dates["valid_to"]), _metres(given.get("buffer_m") or 0, "buffer_m", 0.0), grade,
-        given.get("timezone") or "UTC",
+        str(dates["valid_from"] or ""), str(dates["valid_to"] or ""),
+        0.0 if given.get("buffer_m") is None else _metres(given["buffer_m"], "buffer_m", 0.0), grade, zone_name,
     )  # fmt: skip
 
 
@@ -153,16 +158,40 @@ def read_place(geometry: Any, given: dict[str, Any], repair: bool) -> Place:
         return read_circle(coordinates[1], coordinates[0], given.get("radius_m"))
     if kind not in ("Polygon", "MultiPolygon"):
         raise InputError(field="geometry", value=kind, expected="Polygon, MultiPolygon, or Point with radius_m")
+    coordinates = geometry.get("coordinates")
+    _refuse_odd_numbers(coordinates)
     try:
         area = shapely.force_2d(shape(geometry))
     except (ValueError, TypeError, AttributeError, IndexError, shapely.errors.ShapelyError) as fault:
-        raise InputError(f"cannot be read ({fault})", field="coordinates", expected=f"a GeoJSON {kind}") from None
+        raise InputError(
+            f"cannot be read ({fault})", field="coordinates", value=coordinates, expected=f"a GeoJSON {kind}"
+        ) from None
     return _valid(area, repair)
 
 
 def read_circle(lat: object, lon: object, radius_m: object) -> Circle:
-    """A disc of true metres."""
-    return Circle(_degrees(lat, "lat", 90), _degrees(lon, "lon", 180), _metres(radius_m, "radius_m", 1.0))
+    """A disc of true metres; InputError where it reaches over a pole or the antimeridian, which the columns cannot hold."""
+    circle = Circle(_degrees(lat, "lat", 90), _degrees(lon, "lon", 180), _metres(radius_m, "radius_m", 1.0))
+    _, m_per_e7 = metres_per_e7(float(min(abs(circle.lat_e7) + round(circle.radius_m * 100), 900_000_000)))
+    if abs(circle.lon_e7) * m_per_e7 + circle.radius_m >= 1_800_000_000 * m_per_e7:
+        raise InputError(
+            "reaches over the antimeridian or a pole", field="radius_m", value=radius_m,
+            expected="a disc that ends before them",
+        )  # fmt: skip
+    return circle
+
+
+def _refuse_odd_numbers(raw: object, path: str = "coordinates") -> None:
+    """shapely takes `true` and `"1"` for numbers, and a vertex that is not a number slips through every comparison."""
+    if not isinstance(raw, (list, tuple)):
+        raise InputError(field=path, value=raw, expected="a list")
+    for k, item in enumerate(raw):
+        if isinstance(item, bool) or not isinstance(item, (int, float, list, tuple)):
+            raise InputError(field=f"{path}[{k}]", value=item, expected="a number or a list")
+        if isinstance(item, (list, tuple)):
+            _refuse_odd_numbers(item, f"{path}[{k}]")
+        elif not -MOST_DEGREES <= item <= MOST_DEGREES and k < 2:
+            raise InputError(field=f"{path}[{k}]", value=item, expected="[longitude, latitude] in degrees")
 
 
 def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
@@ -181,6 +210,10 @@ def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
                 expected="a valid area (or ask for it to be repaired)",
             )  # fmt: skip
         area = polygons_of(shapely.make_valid(area))
+    if area.is_empty or shapely.area(shapely.transform(area, lambda c: np.rint(c * 1e7))) == 0.0:
+        raise InputError(
+            "is no larger than the grid of 1e-7 degree", field="geometry", value=area.wkt, expected="an area"
+        )
     if east - west > 180:
         raise InputError(
             "is wider than half the world", field="coordinates", value=[west, east], expected="an area cut at the antimeridian"

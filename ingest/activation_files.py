@@ -51,7 +51,9 @@ def _activation(fields: Mapping[str, str], tz: ZoneInfo | None) -> Activation:
         raise InputError(field="to", value=fields["to"], expected=f"later than from ({fields['from']})")
     percentile = _number(fields, "percentile", _DEFAULTS.percentile)
     if not 0.0 < percentile < 1.0:
-        raise InputError(field="percentile", value=fields["percentile"], expected="more than 0 and less than 1, such as 0.95")
+        raise InputError(
+            field="percentile", value=fields["percentile"], expected="more than 0 and less than 1, such as 0.95"
+        )
     return Activation(
         device, wearer, from_us, to_us, percentile,
         _seconds(fields, "fix_interval_s", _DEFAULTS.fix_interval_s, least=1),
@@ -65,7 +67,9 @@ def check_wearer(name: str) -> str:
     try:
         return check_device(name)
     except InputError as error:
-        raise InputError(error.message, field="wearer", value=name, expected=error.expected.replace("device", "wearer")) from None
+        raise InputError(
+            error.message, field="wearer", value=name, expected=error.expected.replace("device", "wearer")
+        ) from None
 
 
 def _required(fields: Mapping[str, str], name: str) -> str:

@@ -65,7 +65,7 @@ class _Reading:
         )  # fmt: skip
         fixes, _, doubts = assemble(raw)
         for doubt in doubts:
-            row = self.rows[doubt.index]
+            row = self.rows[doubt.row]
             text = row.fields[self.at[doubt.field]] or None
             message = "" if text else "required"
             self.pending.append(Fault(row.row, doubt.code, doubt.field, text, message, doubt.expected, line=row.line))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +32,7 @@ COLUMNS = ("device", "time", "lat", "lon", "accuracy_m", "source", "speed_mps", 
 
 SMALL = 1 << 16  # bytes of a block that goes row by row when there is something wrong in it
 WRITTEN_AT_ONCE = 1 << 18
+_ODD_QUOTE = re.compile(rb'[^,\n"]"[^,\r\n"]|""')
 _TEXTS = ("device", "source", "time", "received")
 
 
@@ -80,17 +82,19 @@ def _read_plain(body: bytes, names: Sequence[str], tz: ZoneInfo | None) -> Fixes
     if not body.strip():
         return None
     table = _table(body, names)
-    if table is None:
+    if table is None or not _quotes_are_plain(body, len(table)):
         return None
-    values = {key: _floats(table[key]) for key in KEYS if key in names}
     time_us, received_us = parse_column(table["time"], tz), _received_us(table, tz)
     devices, device = _devices(table["device"])
     source = _sources(table, names)
-    surprises = (time_us, received_us, device, source, *values.values())
-    if table["time"].null_count or any(column is None for column in surprises):
+    if table["time"].null_count or time_us is None or received_us is None or device is None or source is None:
+        return None
+    values = {key: _floats(table[key]) for key in KEYS if key in names}
+    read = {key: numbers for key, numbers in values.items() if numbers is not None}
+    if len(read) < len(values):
         return None
     received_s = np.where(received_us == 0, time_us, received_us) // SECOND_US
-    fixes, _, doubts = assemble(Raw(devices, device, time_us, values, source, received_s))  # type: ignore[arg-type]
+    fixes, _, doubts = assemble(Raw(devices, device, time_us, read, source, received_s))
     return fixes if not doubts else None
 
 
@@ -111,6 +115,15 @@ def _table(body: bytes, names: Sequence[str]) -> Any:
     except pa.ArrowInvalid:
         return None
     return table.unify_dictionaries()
+
+
+def _quotes_are_plain(body: bytes, n_rows: int) -> bool:
+    """Whether each quote is where one belongs and each row on one line: Arrow takes a quote that is never closed, and
+    with it the rows behind."""
+    if b'"' not in body:
+        return True
+    n_lines = body.count(b"\n") + (not body.endswith(b"\n"))
+    return n_rows == n_lines and _ODD_QUOTE.search(body) is None
 
 
 def _floats(column: Any) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ rounded half to even. For text of up to 15 digits this is the text itself, so 53
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,9 @@ _TIME_EXPECTED = "a year from 2000 to 2099"
 
 
 class Doubt(NamedTuple):
-    """What is wrong with the value of one field in the row at `index` of a batch."""
+    """What is wrong with the value of one field in row `row` of a batch, counted from 0."""
 
-    index: int
+    row: int
     code: str
     field: str
     value: object
@@ -56,7 +57,8 @@ def to_units(values: NDArray[np.float64], scale: int) -> NDArray[np.int64]:
     floor = np.floor(values * scale)
     half = (floor + 0.5) / scale
     up = (values > half) | ((values == half) & (floor % 2 != 0))
-    return floor.astype(np.int64) + up
+    units: NDArray[np.int64] = floor.astype(np.int64) + up
+    return units
 
 
 def assemble(raw: Raw) -> tuple[Fixes, NDArray[np.bool_], list[Doubt]]:
@@ -73,8 +75,15 @@ def assemble(raw: Raw) -> tuple[Fixes, NDArray[np.bool_], list[Doubt]]:
         _check_times(name, times, good, doubts)
     whole = Fixes.of(raw.devices, device=raw.device, time_us=raw.time_us, source=raw.source, received_s=raw.received_s,
                      **columns)  # fmt: skip
-    doubts.sort(key=lambda doubt: doubt.index)
-    return (whole if not doubts else whole.take(good)), good, doubts
+    doubts.sort(key=lambda doubt: doubt.row)
+    return (whole if not doubts else keep(whole, good)), good, doubts
+
+
+def keep(fixes: Fixes, good: NDArray[np.bool_]) -> Fixes:
+    """The fixes of a mask (n,), and only the devices that still have one."""
+    kept = fixes.take(good)
+    used, device = np.unique(kept.device, return_inverse=True)
+    return replace(kept, devices=tuple(fixes.devices[code] for code in used), device=device.astype(np.int32))
 
 
 def check_device(name: str) -> str:
@@ -103,9 +112,7 @@ def expected(column: Column) -> str:
     return f"{whole}{column.unit} from {least} to {column.most:g}"
 
 
-def _column(
-    column: Column, values: NDArray[np.float64], good: NDArray[np.bool_], doubts: list[Doubt]
-) -> NDArray[np.int64]:
+def _column(column: Column, values: NDArray[np.float64], good: NDArray[np.bool_], doubts: list[Doubt]) -> NDArray[np.int64]:
     least = -column.most if column.key in _SIGNED else 0.0
     within = (values >= least) & (values <= column.most)
     if column.key in _WHOLE:

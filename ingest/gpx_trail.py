@@ -79,7 +79,7 @@ def _fixes(
     raw = Raw(tuple(devices), np.array(device, np.int32), time_us, values, unknown, time_us // SECOND_US)
     fixes, _, doubts = assemble(raw)
     for doubt in doubts:
-        row, where, _ = kept[doubt.index]
+        row, where, _ = kept[doubt.row]
         fault = Fault(row, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected)
         faults.add(_told(fault, where))
     return fixes

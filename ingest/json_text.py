@@ -56,5 +56,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(word: str) -> Any:
     raise InputError(f"not JSON: {word} is no number")
-
-

@@ -34,9 +34,7 @@ class Subscriber:
         """`protocol` is 3.1.1, 5, or auto (5 where the broker takes it). Raises InputError for a wrong address."""
         self._queue: SimpleQueue[Message] = SimpleQueue()
         self._clock = clock
-        self._link = Link(
-            url, client_id, protocol, persistent=True, topics=topics, cafile=cafile, on_message=self._arrived
-        )
+        self._link = Link(url, client_id, protocol, persistent=True, topics=topics, cafile=cafile, on_message=self._arrived)
 
     @property
     def connected(self) -> bool:

@@ -93,7 +93,7 @@ class Link:
     def _start(self) -> None:
         arguments: dict[str, Any] = {"keepalive": self._keepalive_s}
         if self._version == paho.MQTTv5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = FOR_EVER_S if self._persistent else 0
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             arguments |= {"clean_start": not self._persistent, "properties": properties}

@@ -77,7 +77,7 @@ def _fixes(
     fixes, _, doubts = assemble(Raw(devices, np.array(device, np.int32), time_us, columns, unknown, time_us // SECOND_US))
     for doubt in doubts:
         name = NAMES.get(doubt.field, doubt.field)
-        fault = Fault(0, doubt.code, name, doubt.value, doubt.message, doubt.expected, line=lines[doubt.index])
+        fault = Fault(0, doubt.code, name, doubt.value, doubt.message, doubt.expected, line=lines[doubt.row])
         faults.add(fault)
     return fixes
 

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.fixes import ABSENT, OPTIONAL, POSITION, SOURCE_NAMES, Fixes
 from engine.times import SECOND_US
 from ingest.fault import Fault, Faults, from_error
-from ingest.fix_checks import KEYS, Raw, assemble, check_device, source_code, to_units
+from ingest.fix_checks import KEYS, Raw, assemble, check_device, keep, source_code, to_units
 from ingest.time_texts import localise, parse_column, parse_texts
 
 _E7 = {"lat": "lat_e7", "lon": "lon_e7"}
@@ -85,7 +85,9 @@ def _times(table: Any, name: str, tz: ZoneInfo | None, file: str, bad: dict[int,
         moments = pc.fill_null(pc.cast(column, pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()), 0)
         times = np.asarray(moments.to_numpy(), np.int64)
         if kind.tz is None and tz is None:
-            raise InputError("has no zone", place=file, field=name, value=str(kind), expected=f"{_TIME_TYPES} (or say --tz)")
+            raise InputError(
+                "has no zone", place=file, field=name, value=str(kind), expected=f"{_TIME_TYPES} (or say --tz)"
+            )
         return times if kind.tz is not None or tz is None else localise(times, tz)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _time_texts(column.cast(pa.string()), name, tz, bad)
@@ -157,13 +159,13 @@ def _note_nulls(column: Any, name: str, bad: dict[int, Fault]) -> None:
 def _settle(raw: Raw, bad: dict[int, Fault], faults: Faults) -> Fixes:
     fixes, good, doubts = assemble(raw)
     for doubt in doubts:
-        fault = Fault(doubt.index + 1, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected)
-        bad.setdefault(doubt.index, fault)
+        fault = Fault(doubt.row + 1, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected)
+        bad.setdefault(doubt.row, fault)
     for index in sorted(bad):
         faults.add(bad[index])
-    keep = np.ones(len(good), np.bool_)
-    keep[list(bad)] = False
-    return fixes if not bad else fixes.take(keep[good])
+    fine = np.ones(len(good), np.bool_)
+    fine[list(bad)] = False
+    return fixes if not bad else keep(fixes, fine[good])
 
 
 def _first_line(error: Exception) -> str:

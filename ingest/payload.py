@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.events import DeviceEvent
 from engine.fixes import OPTIONAL, POSITION, SOURCES, Fixes
 from ingest.event_values import check_kind, check_value
-from ingest.fix_checks import Raw, assemble, source_code
+from ingest.fix_checks import Raw, assemble, keep, source_code
 from ingest.json_text import read_json
 from ingest.message import Message
 from ingest.owntracks import NAMES, is_ping, location, type_of
@@ -63,7 +63,7 @@ class _Source(NamedTuple):
     """Where a row of the batch came from."""
 
     message: Message
-    index: int
+    position: int
     foreign: bool
 
 
@@ -125,11 +125,11 @@ class _Batch:
     def _take_entry(self, message: Message, device: str, entry: Entry, add: Any) -> None:
         if entry.error is None:
             self._note(device, entry.reading)
-            add(message, device, entry.reading, entry.index)
+            add(message, device, entry.reading, entry.position)
             return
         if entry.seq is not None:
             self.seqs.setdefault(device, []).append(entry.seq)
-        self.refuse(message, device, entry.data, entry.error, entry.index)
+        self.refuse(message, device, entry.data, entry.error, entry.position)
 
     def _note(self, device: str, reading: Any) -> None:
         if reading.received is not UNSET:
@@ -198,7 +198,9 @@ def _fixes(batch: _Batch) -> Fixes:
     raw = Raw(tuple(batch.devices), np.array(batch.device, np.int32), time_us, values, codes, received_s)
     fixes, good, doubts = assemble(raw)
     for doubt in doubts:
-        errors.setdefault(doubt.index, InputError(doubt.message, field=doubt.field, value=doubt.value, expected=doubt.expected))
+        errors.setdefault(
+            doubt.row, InputError(doubt.message, field=doubt.field, value=doubt.value, expected=doubt.expected)
+        )
     return _quarantine(batch, fixes, good, errors) if errors else fixes
 
 
@@ -217,7 +219,7 @@ def _source_codes(sources: Sequence[Any], errors: dict[int, InputError]) -> NDAr
 
 def _quarantine(batch: _Batch, fixes: Fixes, good: NDArray[np.bool_], errors: dict[int, InputError]) -> Fixes:
     names = list(batch.devices)
-    keep = np.ones(len(good), np.bool_)
+    fine = np.ones(len(good), np.bool_)
     for index in sorted(errors):
         message, position, foreign = batch.sources[index]
         error = errors[index]
@@ -225,8 +227,8 @@ def _quarantine(batch: _Batch, fixes: Fixes, good: NDArray[np.bool_], errors: di
             error = InputError(error.message, field=NAMES.get(error.field, error.field), value=error.value,
                                expected=error.expected)  # fmt: skip
         batch.refuse(message, names[batch.device[index]], _entry_data(message.payload, position), error, position)
-        keep[index] = False
-    return fixes.take(keep[good])
+        fine[index] = False
+    return keep(fixes, fine[good])
 
 
 def _entry_data(payload: bytes, index: int) -> bytes:

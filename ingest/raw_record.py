@@ -41,7 +41,7 @@ def record_of(n: int, received: str, topic: str, payload: bytes, before: str) ->
     """The record of a new message after the chain value `before`."""
     digest = hashlib.sha256(payload).hexdigest()
     chain = chain_of(n, received, topic, digest, before)
-    return Record(n, received, topic, digest, chain, base64.b64encode(payload).decode("ascii"))
+    return Record(n, received, topic, digest, chain, _base64(payload))
 
 
 def chain_of(n: int, received: str, topic: str, digest: str, before: str) -> str:
@@ -62,7 +62,7 @@ def read_line(line: bytes) -> Record | Broken:
         payload = None if record.payload is None else base64.b64decode(record.payload, validate=True)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Broken(f"not a record: {str(error)[:120]}")
-    if line.rstrip(b"\n") != _encode(record):
+    if line.rstrip(b"\n") != _encode(record) or (payload is not None and _base64(payload) != record.payload):
         return Broken("not written as a record is")
     if payload is not None and hashlib.sha256(payload).hexdigest() != record.sha256:
         return Broken("the payload does not have its sha256")
@@ -75,3 +75,7 @@ def follows(record: Record, before: str) -> bool:
         return chain_of(record.n, record.received, record.topic, record.sha256, before) == record.chain
     except ValueError:
         return False
+
+
+def _base64(payload: bytes) -> str:
+    return base64.b64encode(payload).decode("ascii")

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     """One entry of a payload: its bytes as sent, its position (-1: the payload is the entry), and reading or error."""
 
     data: bytes
-    index: int
+    position: int
     reading: Any
     error: InputError | None = None
     seq: int | None = None

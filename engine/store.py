@@ -1,0 +1,177 @@
+"""The fix store: bulk writes by binary COPY, reads in columns. Devices are told by name outside, by number inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from engine.database import Connection
+from engine.events import DeviceEvent
+from engine.fixes import NAMES, Fixes
+from engine.times import SECOND_US, to_datetime
+
+_PG_EPOCH_US = 946_684_800 * SECOND_US
+_INTS = [name for name in NAMES if name not in ("device", "time_us", "received_s")]
+_COLUMNS = ["device_id", "time", "content", *_INTS, "received"]
+_TYPES = ["i4", "i8", "i8", *["i4"] * len(_INTS), "i8"]
+_ROW = np.dtype([("n", ">i2")] + [f for k, t in enumerate(_TYPES) for f in ((f"l{k}", ">i4"), (f"v{k}", f">{t}"))])
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+_STAGING = "CREATE TEMP TABLE IF NOT EXISTS fix_staging (LIKE fix) ON COMMIT DELETE ROWS"
+
+
+def copy_image(fixes: Fixes, device_ids: NDArray[np.int32]) -> bytes:
+    """The fixes as one binary COPY stream (PostgreSQL documentation, COPY, binary format)."""
+    rows = np.empty(len(fixes), _ROW)
+    rows["n"] = len(_TYPES)
+    times = (fixes.time_us - _PG_EPOCH_US, fixes.received_s * SECOND_US - _PG_EPOCH_US)
+    values = [device_ids, times[0], fixes.content(), *(fixes.column(name) for name in _INTS), times[1]]
+    for k, (value, kind) in enumerate(zip(values, _TYPES, strict=True)):
+        rows[f"l{k}"] = int(kind[1])
+        rows[f"v{k}"] = value
+    return _HEADER + rows.tobytes() + _TRAILER
+
+
+class FixStore:
+    """Fixes and device events in the database; every write belongs to the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._ids: dict[str, int] = {}
+
+    def write(self, fixes: Fixes) -> None:
+        """Store the fixes, each once: an exact duplicate only lowers `received`."""
+        if not len(fixes):
+            return
+        fixes = _once(fixes)
+        ids = np.array([*self._device_ids(fixes.devices)], np.int32)[fixes.device]
+        with self.connection.cursor() as cursor:
+            cursor.execute(_STAGING)
+            with cursor.copy(
+                sql.SQL("COPY fix_staging ({}) FROM STDIN (FORMAT BINARY)").format(_names(_COLUMNS))
+            ) as copy:
+                copy.write(copy_image(fixes, ids))
+            cursor.execute(
+                sql.SQL(
+                    "INSERT INTO fix ({0}) SELECT {0} FROM fix_staging"
+                    " ON CONFLICT (device_id, time, content) DO UPDATE SET received = EXCLUDED.received"
+                    " WHERE EXCLUDED.received < fix.received"
+                ).format(_names(_COLUMNS))
+            )
+            cursor.execute("DELETE FROM fix_staging")
+
+    def write_events(self, events: Sequence[DeviceEvent]) -> None:
+        """Store device events, each once, with the earliest `received`."""
+        if not events:
+            return
+        ids = dict(zip((e.device for e in events), self._device_ids(tuple(e.device for e in events)), strict=True))
+        rows = [
+            (ids[e.device], to_datetime(e.time_us), e.kind, e.value, to_datetime(e.received_s * SECOND_US)) for e in events
+        ]
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO device_event (device_id, time, kind, value, received) VALUES (%s, %s, %s, %s, %s)"
+                " ON CONFLICT (device_id, time, kind, value) DO UPDATE SET received = EXCLUDED.received"
+                " WHERE EXCLUDED.received < device_event.received",
+                rows,
+            )
+
+    def read(
+        self, *, devices: Iterable[str] | None = None, from_us: int | None = None, to_us: int | None = None,
+        box_e7: tuple[int, int, int, int] | None = None,
+    ) -> Fixes:  # fmt: skip
+        """Fixes in [from_us, to_us] of these devices (all where None), within a box (west, south, east, north)."""
+        conditions, values = [sql.SQL("true")], []
+        if devices is not None:
+            conditions.append(sql.SQL("d.name = ANY(%s)"))
+            values.append(list(devices))
+        for operator, bound in ((">=", from_us), ("<=", to_us)):
+            if bound is not None:
+                conditions.append(sql.SQL("f.time " + operator + " %s"))
+                values.append(to_datetime(bound))
+        if box_e7 is not None:
+            conditions.append(sql.SQL("f.lon_e7 BETWEEN %s AND %s AND f.lat_e7 BETWEEN %s AND %s"))
+            values += [box_e7[0], box_e7[2], box_e7[1], box_e7[3]]
+        query = sql.SQL("SELECT {} FROM fix f JOIN device d USING (device_id) WHERE {}").format(
+            sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS), sql.SQL(" AND ").join(conditions)
+        )
+        return self._read(query, values)
+
+    def nearest(self, time_us: int, *, before: bool) -> Fixes:
+        """For every device its last fix before an instant, or its first after it."""
+        query = sql.SQL(
+            "SELECT {columns} FROM device d CROSS JOIN LATERAL (SELECT * FROM fix WHERE fix.device_id = d.device_id"
+            " AND time {operator} %s ORDER BY time {order} LIMIT 3) f"
+        ).format(
+            columns=sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS),
+            operator=sql.SQL("<" if before else ">"), order=sql.SQL("DESC" if before else "ASC"),
+        )  # fmt: skip
+        return self._read(query, [to_datetime(time_us)])
+
+    def read_events(self, *, to_us: int | None = None) -> list[DeviceEvent]:
+        """Device events up to an instant, oldest first."""
+        rows = self.connection.execute(
+            "SELECT d.name, (extract(epoch FROM e.time) * 1000000)::bigint, e.kind, e.value,"
+            " floor(extract(epoch FROM e.received))::bigint FROM device_event e JOIN device d USING (device_id)"
+            " WHERE %s::timestamptz IS NULL OR e.time <= %s ORDER BY e.time, d.name, e.kind, e.value",
+            [None if to_us is None else to_datetime(to_us)] * 2,
+        )
+        return [DeviceEvent(*row) for row in rows]
+
+    def count(self) -> int:
+        """How many fixes are stored."""
+        row = self.connection.execute("SELECT count(*) FROM fix").fetchone()
+        return int(row[0]) if row else 0
+
+    def _read(self, query: sql.Composed, values: list[object]) -> Fixes:
+        """Run a query of _COLUMNS through binary COPY and cut its image into columns."""
+        with self.connection.cursor() as cursor:
+            names = {number: name for number, name in cursor.execute("SELECT device_id, name FROM device")}
+            copying = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
+            image = bytearray()
+            with cursor.copy(copying, values) as copy:
+                for block in copy:
+                    image += block
+        whole = (len(image) - len(_HEADER) - len(_TRAILER)) // _ROW.itemsize
+        rows = np.frombuffer(image, _ROW, count=max(0, whole), offset=len(_HEADER))
+        numbers = sorted(names)
+        return _fixes(rows, numbers, [names[n] for n in numbers])
+
+    def _device_ids(self, names: Sequence[str]) -> Iterable[int]:
+        unknown = sorted({name for name in names if name not in self._ids})
+        if unknown:
+            self.connection.execute(
+                "INSERT INTO device (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [unknown]
+            )
+            rows = self.connection.execute("SELECT name, device_id FROM device WHERE name = ANY(%s)", [unknown])
+            self._ids.update(dict(rows.fetchall()))
+        return (self._ids[name] for name in names)
+
+    def forget_devices(self) -> None:
+        """Forget device numbers: after a rollback those given in it are not there."""
+        self._ids.clear()
+
+
+def _fixes(rows: NDArray[np.void], numbers: list[int], names: list[str]) -> Fixes:
+    columns = {c: rows[f"v{k}"] for k, c in enumerate(_COLUMNS)}
+    return Fixes.of(
+        names, device=np.searchsorted(numbers, columns["device_id"]), time_us=columns["time"] + _PG_EPOCH_US,
+        received_s=(columns["received"] + _PG_EPOCH_US) // SECOND_US, **{name: columns[name] for name in _INTS},
+    )  # fmt: skip
+
+
+def _once(fixes: Fixes) -> Fixes:
+    """The fixes without exact duplicates, each with the earliest `received`."""
+    content = fixes.content()
+    order = np.lexsort((fixes.received_s, content, fixes.device, fixes.time_us))
+    keys = (fixes.time_us[order], fixes.device[order], content[order])
+    new = np.ones(len(order), np.bool_)
+    new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return fixes if new.all() else fixes.take(order[new])
+
+
+def _names(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(c) for c in columns)

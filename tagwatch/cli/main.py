@@ -1,0 +1,47 @@
+"""The `tagwatch` command: exit codes 0 done, 1 the answer is no, 2 bad input or wrong use, 3 a server is not reachable."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from engine.errors import InputError, StoreError, TagwatchError, UnreachableError
+from tagwatch.cli import configure, operate, question, serve, trails
+
+app = typer.Typer(
+    name="tagwatch", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Watch GPS tags: exclusion zones, curfews, alerts, and who was near a crime.",
+)  # fmt: skip
+app.command()(serve.demo)
+app.command()(serve.run)
+app.command()(trails.replay)
+app.command()(trails.publish)
+app.command()(question.near)
+app.command()(trails.simulate)
+for name in ("zones", "curfews", "activations", "wearers", "teams"):
+    app.add_typer(configure.group(name), name=name)
+app.add_typer(operate.db, name="db")
+app.command()(operate.doctor)
+
+
+def main() -> None:
+    """Run the command; every error on purpose becomes one line on standard error and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except UnreachableError as fault:
+        _leave(3, fault)
+    except (InputError, StoreError, TagwatchError) as fault:
+        _leave(2, fault)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _leave(code: int, fault: Exception) -> None:
+    line = str(fault).replace("\n", " ")
+    print(f"tagwatch: {line}", file=sys.stderr)
+    sys.exit(code)

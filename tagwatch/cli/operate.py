@@ -1,0 +1,122 @@
+"""Commands of operations: the database's schema, and the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from engine.errors import TagwatchError
+from tagwatch.cli.options import Config, say
+
+db = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date, and say how it is.")
+
+
+@db.command("init")
+def init(config: Config = None) -> None:
+    """Create or update the schema."""
+    from tagwatch.service import initialise
+    from tagwatch.settings import read_settings
+
+    count = initialise(read_settings(config).database.url)
+    say(f"{count} migrations applied" if count else "the schema is up to date")
+
+
+@db.command("status")
+def status(config: Config = None) -> None:
+    """Versions, missing migrations and counts, as one line of JSON; exit code 1 where a migration is missing."""
+    import json
+
+    from engine import database
+    from engine.store import FixStore
+    from ingest.store import count_quarantine
+    from tagwatch.service import SCHEMAS
+    from tagwatch.settings import read_settings
+
+    with database.connect(read_settings(config).database.url) as connection:
+        missing = database.missing_migrations(connection, SCHEMAS)
+        told: dict[str, Any] = {**database.server(connection), "missing_migrations": missing}
+        if not missing:
+            told |= {"fixes": FixStore(connection).count(), "quarantine": count_quarantine(connection)}
+            for table in ("alert", "outbox"):
+                column = "condition" if table == "alert" else "status"
+                rows = connection.execute(f"SELECT {column}, count(*) FROM {table} GROUP BY 1 ORDER BY 1")
+                told[table] = dict(rows.fetchall())
+    print(json.dumps(told))
+    if missing:
+        raise typer.Exit(1)
+
+
+def doctor(config: Config = None) -> None:
+    """Look at everything the service needs and say what is wrong and what to do; exit code 1 where something is."""
+    faults = 0
+    for name, examine in (
+        ("kernels", _kernels), ("settings", lambda: _settings(config)), ("database", lambda: _database(config)),
+        ("broker", lambda: _broker(config)), ("raw log", lambda: _raw_log(config)),
+    ):  # fmt: skip
+        faults += _told(name, examine)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _told(name: str, examine: Callable[[], str]) -> int:
+    try:
+        print(f"ok     {name}: {examine()}")
+    except (TagwatchError, OSError) as fault:
+        print(f"FAULT  {name}: {fault}")
+        return 1
+    return 0
+
+
+def _kernels() -> str:
+    import time
+
+    from tagwatch.warm import warm
+
+    started = time.perf_counter()
+    warm()
+    return f"compiled and ready in {time.perf_counter() - started:.1f} s"
+
+
+def _settings(config: Any) -> str:
+    from tagwatch.settings import read_settings
+
+    read_settings(config)
+    return str(config or "tagwatch.toml")
+
+
+def _database(config: Any) -> str:
+    from engine import database
+    from tagwatch.service import SCHEMAS
+    from tagwatch.settings import read_settings
+
+    with database.connect(read_settings(config).database.url, 3.0) as connection:
+        told = database.server(connection)
+        database.require_schema(connection, SCHEMAS)
+    extension = f"TimescaleDB {told['timescaledb']}" if told["timescaledb"] else "without TimescaleDB (plain tables)"
+    return f"PostgreSQL {told['postgresql']}, {extension}"
+
+
+def _broker(config: Any) -> str:
+    from ingest.mqtt import Subscriber
+    from tagwatch.settings import read_settings
+
+    broker = read_settings(config).broker
+    probe = Subscriber(broker.url, f"{broker.client_id}-doctor", ("tagwatch/doctor",), broker.protocol, cafile=broker.cafile)
+    try:
+        probe.connect(3.0)
+        return f"{broker.url.rpartition('@')[2]}, MQTT {probe.protocol}"
+    finally:
+        probe.close()
+
+
+def _raw_log(config: Any) -> str:
+    from ingest.raw_verify import verify
+    from tagwatch.settings import read_settings
+
+    folder = read_settings(config).raw_log.folder
+    if not folder.exists():
+        return f"{folder} is not there yet; the service makes it"
+    found = verify(folder)
+    return f"{folder}: {found}"

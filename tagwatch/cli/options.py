@@ -1,0 +1,72 @@
+"""What several commands share: options with their help, and small conversions that name the option they came from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+from zoneinfo import ZoneInfo
+
+import typer
+
+from engine.errors import InputError
+from engine.times import parse_time
+
+Trails = Annotated[list[str], typer.Argument(metavar="TRAIL...", help="Trail files (CSV, Parquet, GPX, OwnTracks .rec), or -")]
+TrailOption = Annotated[list[str] | None, typer.Option("--trails", help="Trail files, or - for standard input")]
+Zones = Annotated[str | None, typer.Option("--zones", help="Zones: GeoJSON FeatureCollection")]
+Curfews = Annotated[str | None, typer.Option("--curfews", help="Curfews: JSON list")]
+ActivationsFile = Annotated[str | None, typer.Option("--activations", help="Activations: CSV device,wearer,from,to")]
+Events = Annotated[str | None, typer.Option("--events", help="Device events: CSV or JSON")]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file (default: tagwatch.toml here)")]
+Out = Annotated[str | None, typer.Option("--out", help="Where to write (default: standard output)")]
+Tz = Annotated[str | None, typer.Option("--tz", help="Zone of times that carry no offset, such as Europe/London")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, each told on standard error")]
+Percentile = Annotated[
+    float, typer.Option("--percentile", help="Probability that the accuracy circle holds the truth (tags 0.95, phones 0.68)")
+]
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """The time zone of an option."""
+    if name is None:
+        return None
+    from geofence.schedule import time_zone
+
+    return time_zone(name)
+
+
+def instant(text: str | None, option: str, tz: str | None = None) -> int | None:
+    """An option's time as microseconds."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text, zone_of(tz))
+    except InputError as fault:
+        raise fault.at(f"option {option}") from None
+
+
+def say(text: str) -> None:
+    """A message for a person: to standard error."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def output(path: str | None) -> Iterator[BinaryIO]:
+    """The file to write to, or standard output; a half-written file is never left behind."""
+    if path is None or path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    final = Path(path)
+    partial = final.with_name(final.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(final)
+    except OSError as fault:
+        raise InputError(f"cannot be written: {fault.strerror}", place=path) from None
+    finally:
+        partial.unlink(missing_ok=True)

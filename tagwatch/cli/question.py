@@ -1,0 +1,123 @@
+"""The command `near`: who was near a place in a window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import InputError
+from tagwatch.cli.options import ActivationsFile, Config, Events, Percentile, SkipBad, TrailOption, Tz, instant, say, zone_of
+
+if TYPE_CHECKING:
+    from crime_match.match import Match
+
+_MINUTES = {"s": 1 / 60, "m": 1, "h": 60}
+VERDICTS = ("placed", "possible", "excluded", "unmonitored")
+
+
+def near(
+    lat: Annotated[float, typer.Option(help="Latitude, degrees")],
+    lon: Annotated[float, typer.Option(help="Longitude, degrees")],
+    from_: Annotated[str, typer.Option("--from", help="Start of the window")],
+    to: Annotated[str, typer.Option("--to", help="End of the window")],
+    radius: Annotated[float, typer.Option(help="Vicinity, metres")] = 100.0,
+    pad: Annotated[str, typer.Option(help="Added to both ends of the window, such as 10m")] = "10m",
+    max_speed: Annotated[float, typer.Option("--max-speed", help="Metres a second")] = 55.0,
+    min_fixes: Annotated[int, typer.Option("--min-fixes", help="Fixes that it takes to be placed")] = 1,
+    only: Annotated[str | None, typer.Option(help="Verdicts to list, such as placed,possible; the others are counted")] = None,
+    trails: TrailOption = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="More trail files")] = None,
+    activations: ActivationsFile = None, events: Events = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON a wearer")] = False,
+    config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
+) -> None:  # fmt: skip
+    """Who was near a place in a window: placed, possible, excluded or unmonitored, one line a wearer."""
+    from crime_match.question import Question
+
+    start, end = instant(from_, "--from", tz), instant(to, "--to", tz)
+    assert start is not None
+    assert end is not None
+    question = Question(
+        lat, lon, start, end, radius_m=radius, pad_us=_pad_us(pad), max_speed_mps=max_speed, min_fixes=min_fixes
+    )
+    wanted = _verdicts(only)
+    files = [*(trails or []), *(more or [])]
+    if files:
+        matches = _from_files(question, files, activations, events, tz, skip_bad, percentile)
+    else:
+        matches = _from_database(question, config)
+    shown = [m for m in matches if m.verdict in wanted]
+    if json:
+        import sys
+
+        for match in shown:
+            sys.stdout.buffer.write(match.to_json() + b"\n" if isinstance(match.to_json(), bytes) else b"")
+        sys.stdout.flush()
+    else:
+        _table(shown)
+    counts = {v: sum(m.verdict == v for m in matches) for v in VERDICTS}
+    say(", ".join(f"{n} {v}" for v, n in counts.items()))
+
+
+def _from_files(
+    question: Any, files: list[str], activations: str | None, events: str | None, tz: str | None, skip_bad: bool,
+    percentile: float,
+) -> list[Match]:  # fmt: skip
+    from engine.activations import Activation
+    from ingest.activation_files import read_activations
+    from ingest.event_files import read_events
+    from tagwatch.cli.trails import read_fixes
+    from tagwatch.near import near_from
+
+    worn = read_activations(activations) if activations else None
+    noticed = read_events(events, zone_of(tz)) if events else []
+    plan = Activation("", "", -(2**62), percentile=percentile)
+    return near_from(read_fixes(files, tz, skip_bad), question, worn, noticed, plan)
+
+
+def _from_database(question: Any, config: Any) -> list[Match]:
+    from engine import database
+    from tagwatch import configuration
+    from tagwatch.near import near_in_database
+    from tagwatch.service import SCHEMAS
+    from tagwatch.settings import read_settings
+
+    settings = read_settings(config)
+    with database.connect(settings.database.url) as connection:
+        database.require_schema(connection, SCHEMAS)
+        conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
+        return near_in_database(connection, question, conditions.activations, settings.default_plan)
+
+
+def _table(matches: list[Match]) -> None:
+    for m in matches:
+        closest = "-" if m.closest_m is None else f"{m.closest_m:.0f} m"
+        words = [f"{m.verdict:<11}", f"{m.wearer:<12}", f"closest {closest:>9}", f"coverage {m.coverage * 100:3.0f} %"]
+        if m.support:
+            words.append(f"support {m.support}")
+        if m.required_speed_mps is not None:
+            words.append(f"needs {m.required_speed_mps:g} m/s")
+        words += list(m.reasons)[:1]
+        print("  ".join(words))
+
+
+def _verdicts(only: str | None) -> tuple[str, ...]:
+    if only is None:
+        return VERDICTS
+    wanted = tuple(part.strip() for part in only.split(","))
+    for verdict in wanted:
+        if verdict not in VERDICTS:
+            raise InputError(field="--only", value=verdict, expected=", ".join(VERDICTS))
+    return wanted
+
+
+def _pad_us(text: str) -> int:
+    unit = text[-1:] if text[-1:] in _MINUTES else ""
+    try:
+        minutes = float(text[: len(text) - len(unit)]) * _MINUTES[unit or "m"]
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes <= 24 * 60:
+        raise InputError(field="--pad", value=text, expected="a time such as 10m, 90s or 1h")
+    return round(minutes * 60_000_000)

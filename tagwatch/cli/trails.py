@@ -1,0 +1,155 @@
+"""Commands about trails: replay, publish, simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import InputError
+from tagwatch.cli.options import (
+    ActivationsFile, Curfews, Events, Out, Percentile, SkipBad, Trails, Tz, Zones, instant, output, say, zone_of,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.fixes import Fixes
+
+ORDERS = ("time", "received")
+
+
+def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
+    """The fixes of all files; bad rows are refused, or left out and told one by one."""
+    from ingest.trail_files import read_trails
+
+    if not skip_bad:
+        return read_trails(paths, zone_of(tz))
+    faults: list[object] = []
+
+    def tell(fault: object) -> None:
+        faults.append(fault)
+        say(f"tagwatch: left out: {fault}")
+
+    fixes = read_trails(paths, zone_of(tz), tell)
+    if faults:
+        say(f"tagwatch: {len(faults)} bad rows left out")
+    return fixes
+
+
+def replay(
+    trail: Trails, zones: Zones = None, curfews: Curfews = None, activations: ActivationsFile = None, events: Events = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Instant of the ledger (default: the newest time)")] = None,
+    received_by: Annotated[str | None, typer.Option("--received-by", help="Only what had been received by then")] = None,
+    order: Annotated[str, typer.Option(help="time or received: the order in which --history is told")] = "received",
+    out: Out = None,
+    history: Annotated[bool, typer.Option("--history", help="Every version instead of the final ledger")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Counts and fixes a second, on standard error")] = False,
+    tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend invalid zone geometry instead of refusing it")] = False,
+) -> None:  # fmt: skip
+    """Run the rules over trail files and write the ledger as JSON lines, ordered by start, wearer, rule, subject."""
+    import time
+
+    from alerts.alert import to_json
+    from engine.activations import Activation
+    from ingest.event_files import read_events
+    from tagwatch import replay as engine
+    from tagwatch.configuration import conditions_of
+
+    if order not in ORDERS:
+        raise InputError(field="--order", value=order, expected=" or ".join(ORDERS))
+    if not 0 < percentile < 1:
+        raise InputError(field="--percentile", value=percentile, expected="a probability between 0 and 1")
+    plan = Activation("", "", -(2**62), percentile=percentile)
+    conditions = conditions_of(zones, curfews, activations, plan=plan, repair=repair)
+    noticed = read_events(events, zone_of(tz)) if events else []
+    fixes = read_fixes(trail, tz, skip_bad)
+    known_by = instant(received_by, "--received-by", tz)
+    if known_by is not None:
+        fixes = fixes.take(fixes.received_s * 1_000_000 <= known_by)
+    at = instant(as_of, "--as-of", tz)
+    newest = [int(fixes.time_us.max())] if len(fixes) else []
+    at_us = at if at is not None else max([*newest, *(e.time_us for e in noticed)], default=0)
+    if any(zone.buffer_m for zone in conditions.zones):
+        say("tagwatch: buffer_m is kept with its zone; early warnings (zone.buffer) are not raised by this version")
+    started = time.perf_counter()
+    if history:
+        _write_history(engine.history(_in_order(fixes, order), conditions, at_us), out)
+        return
+    done = engine.replay(fixes, conditions, at_us)
+    seconds = time.perf_counter() - started
+    with output(out) as file:
+        file.writelines(to_json(alert) + b"\n" for alert in done.alerts)
+    if summary:
+        rate = f"{done.n_fixes / seconds:,.0f} fixes a second" if seconds else ""
+        say(
+            f"{done.n_fixes:,} fixes of {len(done.wearers):,} wearers, {done.n_duplicates:,} duplicates,"
+            f" {done.n_unassigned:,} outside every activation, {done.n_after:,} after the instant;"
+            f" {len(done.alerts):,} alerts; {seconds:.2f} s, {rate}"
+        )
+
+
+def _in_order(fixes: Fixes, order: str) -> Fixes:
+    """For `time` order every fix is told as if it had been received at its own time."""
+    from dataclasses import replace
+
+    return fixes if order == "received" else replace(fixes, received_s=-(-fixes.time_us // 1_000_000))
+
+
+def _write_history(versions: object, out: str | None) -> None:
+    import msgspec
+
+    from alerts.alert import iso
+    from alerts.ledger import Version
+
+    with output(out) as file:
+        for v in versions:  # type: ignore[attr-defined]
+            assert isinstance(v, Version)
+            record = {
+                **msgspec.to_builtins(v.alert), "id": v.id, "version": v.version, "reason": v.reason,
+                "as_of": iso(v.as_of_us), "late_s": v.late_s, "retracted": v.retracted,
+            }  # fmt: skip
+            file.write(msgspec.json.encode(record) + b"\n")
+
+
+def publish(
+    trail: Trails,
+    broker: Annotated[str, typer.Option(help="mqtt://host:port")],
+    rate: Annotated[float | None, typer.Option(help="Messages a second")] = None,
+    speedup: Annotated[float | None, typer.Option(help="So many times as fast as it happened")] = None,
+    batch: Annotated[int, typer.Option(help="Fixes of a device in one message")] = 1,
+    events: Events = None, tz: Tz = None, skip_bad: SkipBad = False,
+) -> None:  # fmt: skip
+    """Play trails over MQTT as tags would: QoS 1, in order of arrival, kept until Tagwatch says they are stored."""
+    import msgspec
+
+    from ingest.event_files import read_events
+    from tagwatch.publish import publish as play
+
+    fixes = read_fixes(trail, tz, skip_bad)
+    noticed = read_events(events, zone_of(tz)) if events else []
+    done = play(fixes, broker, rate=rate, speedup=speedup, batch=batch, events=noticed)
+    print(msgspec.json.encode(done._asdict()).decode())
+    if done.unstored:
+        say(f"tagwatch: {done.unstored} fixes or events were never said to be stored")
+        raise typer.Exit(1)
+
+
+def simulate(
+    wearers: Annotated[int, typer.Option(help="How many wearers")],
+    days: Annotated[int, typer.Option(help="How many days")],
+    out: Annotated[Path, typer.Option(help="Folder to write")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 1,
+    form: Annotated[str, typer.Option("--format", help="parquet or csv")] = "parquet",
+) -> None:
+    """Make a seeded town with wearers, trails, events, zones, curfews, crimes, and the truth."""
+    from tagwatch.simulate.files import write
+    from tagwatch.simulate.world import simulate as make
+
+    say(f"simulating {wearers} wearers for {days} days ...")
+    world = make(wearers, days, seed)
+    for path in write(world, out, form):  # type: ignore[arg-type]
+        say(f"  {path}")
+    say(f"{len(world.fixes):,} fixes")

@@ -1,0 +1,59 @@
+"""The console's own web server: uvicorn in a thread, on this machine only, stopped cleanly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from engine.errors import UnreachableError
+
+_START_S, _STOP_S = 10.0, 10.0
+
+
+class _Server(uvicorn.Server):
+    """Signals stay with the process that serves: it decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve the app on 127.0.0.1 (port 0: a free one) until the block ends; yields its address.
+
+    UnreachableError where the port is taken. Access is not logged: paths tell who is looked at.
+    """
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="critical", access_log=False, timeout_graceful_shutdown=3, ws="none"
+    )
+    server = _Server(config)
+    thread = threading.Thread(target=_run, args=(server,), name="console", daemon=True)
+    thread.start()
+    try:
+        yield _address(server, thread, port)
+    finally:
+        app.state.stopping.now = True
+        server.should_exit = True
+        thread.join(_STOP_S)
+
+
+def _run(server: uvicorn.Server) -> None:
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way to say that it could not start; the waiting thread tells it
+        return
+
+
+def _address(server: uvicorn.Server, thread: threading.Thread, port: int) -> str:
+    give_up = time.monotonic() + _START_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() >= give_up:
+            raise UnreachableError(f"the console cannot be served on 127.0.0.1:{port}: is the port taken?")
+        time.sleep(0.01)
+    return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

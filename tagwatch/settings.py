@@ -1,0 +1,106 @@
+"""The settings file `tagwatch.toml`: where broker, database and raw log are, and the few numbers an operator may change."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.activations import Activation
+from engine.errors import InputError
+from geofence.watch import FilterSettings
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(_Part):
+    """The MQTT broker; the client id names the persistent session and must stay the same."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    client_id: str = "tagwatch"
+    protocol: str = Field("auto", pattern="^(auto|3.1.1|5)$")
+    cafile: str | None = None
+
+
+class Database(_Part):
+    """The PostgreSQL or TimescaleDB server."""
+
+    url: str = "postgresql://127.0.0.1:5432/tagwatch"
+
+
+class RawLog(_Part):
+    """Folder of the hash-chained log of everything received."""
+
+    folder: Path = Path("raw-log")
+
+
+class Filter(_Part):
+    """When a state is decided: posterior to raise and to clear at."""
+
+    raise_at: float = Field(0.95, gt=0.5, lt=1)
+    clear_at: float = Field(0.05, gt=0, lt=0.5)
+
+
+class Plan(_Part):
+    """How devices without an activation report: percentile of the accuracy circle, intervals and grace [s]."""
+
+    percentile: float = Field(0.95, gt=0, lt=1)
+    fix_interval_s: int = Field(60, gt=0)
+    upload_interval_s: int = Field(600, ge=0)
+    grace_s: int = Field(300, ge=0)
+
+
+class Webhook(_Part):
+    """Where alerts are posted, signed with the secret (whsec_... as standard webhooks write it)."""
+
+    url: str = ""
+    secret: str = ""
+
+
+class Console(_Part):
+    """The web page, on 127.0.0.1."""
+
+    port: int = Field(8600, gt=0, lt=65536)
+
+
+class Settings(_Part):
+    """All settings; every part and every key has a default."""
+
+    broker: Broker = Broker()
+    database: Database = Database()
+    raw_log: RawLog = RawLog()
+    filter: Filter = Filter()
+    plan: Plan = Plan()
+    webhook: Webhook = Webhook()
+    console: Console = Console()
+
+    @property
+    def filter_settings(self) -> FilterSettings:
+        """The filter's settings as the watch takes them."""
+        return FilterSettings(raise_at=self.filter.raise_at, clear_at=self.filter.clear_at)
+
+    @property
+    def default_plan(self) -> Activation:
+        """The plan of devices without an activation."""
+        return Activation("", "", -(2**62), **self.plan.model_dump())
+
+
+def read_settings(path: Path | None = None) -> Settings:
+    """The settings of a file (default: tagwatch.toml in the working folder); InputError names file and key."""
+    path = path or Path("tagwatch.toml")
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError("there is no settings file", place=str(path), expected="tagwatch.toml or --config FILE") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
+        raise InputError(f"cannot be read: {fault}", place=str(path)) from None
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(place=str(path), field=key, value=first.get("input"), expected=first["msg"]) from None
