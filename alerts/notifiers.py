@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from engine.errors import InputError, TagwatchError
 from engine.times import SECOND_US, Clock, from_datetime, system_clock, to_datetime, to_iso
@@ -97,7 +98,7 @@ class WebhookNotifier:
         self._url, self._clock, self._shown = httpx.URL(url), clock, _shown(url)
         try:
             self._signer = Webhook(secret)
-        except (binascii.Error, ValueError, RuntimeError):
+        except (binascii.Error, ValueError, EmptyWebhookSecretError):
             raise InputError("cannot be used", field="webhook secret", expected="whsec_ and base64 text") from None
         self._client = client or httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
 

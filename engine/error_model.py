@@ -17,16 +17,24 @@ from engine.fixes import ABSENT, SOURCES
 
 
 class ErrorModel(NamedTuple):
-    """Weight and scale of core and tail, in units of the sigma that the reported accuracy implies; floor [m]."""
+    """Scale of the core, weight and scale of the tail, in units of the sigma that the reported accuracy implies; floor [m]."""
 
     core_scale: float = 1.0
-    tail_weight: float = 0.15
-    tail_scale: float = 6.5
+    tail_weight: float = 0.10
+    tail_scale: float = 3.5
     floor_m: float = 2.0
 
 
-DEFAULT_MODEL = ErrorModel()
-"""An envelope of the real phone dwells: at every radius from 4 sigma on it leaves out more than was seen (docs/method.md)."""
+TAG_MODEL = ErrorModel()
+"""For devices whose circle is meant to hold 95 %: 88 % within it, 1.7 % beyond 2.7 radii, 0.1 % beyond 4.3 radii."""
+PHONE_MODEL = ErrorModel(1.0, 0.15, 6.5, 2.0)
+"""For 68 % circles: from 4 sigma on it leaves out more than the real phone dwells show (docs/method.md)."""
+
+
+def model_of(percentile: float) -> ErrorModel:
+    """The model of devices whose circle is said to hold the truth with this probability."""
+    return TAG_MODEL if percentile >= 0.9 else PHONE_MODEL
+
 
 DEFAULT_ACCURACY_M = {"unknown": 50.0, "gps": 15.0, "rf": 50.0, "lbs": 1000.0, "wifi": 50.0}
 """The radius taken for a fix that reports none [m], by source."""
@@ -43,7 +51,7 @@ def radius_m(accuracy_cm: NDArray[np.int32], source: NDArray[np.int32]) -> NDArr
 
 
 def sigma_m(
-    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = DEFAULT_MODEL
+    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = TAG_MODEL
 ) -> NDArray[np.float64]:
     """Sigma of the core on each axis [m], never below the model's floor; percentile in (0, 1)."""
     core: NDArray[np.float64] = model.core_scale * radius / np.sqrt(-2.0 * np.log1p(-np.asarray(percentile)))
@@ -51,14 +59,14 @@ def sigma_m(
 
 
 def exclusion_radius_m(
-    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = DEFAULT_MODEL
+    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = TAG_MODEL
 ) -> NDArray[np.float64]:
     """Radius that holds the truth with 99.9 % by the error model, never less than the reported radius [m]."""
     return np.maximum(sigma_m(radius, percentile, model) * exclusion_sigmas(model), radius)
 
 
 @lru_cache(maxsize=16)
-def exclusion_sigmas(model: ErrorModel = DEFAULT_MODEL) -> float:
+def exclusion_sigmas(model: ErrorModel = TAG_MODEL) -> float:
     """The 99.9 % radius of the mixture in units of the core's sigma, by bisection of its survival function."""
     tail = model.tail_scale / model.core_scale
     low, high = 0.0, 10.0 * max(1.0, tail)

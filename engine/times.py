@@ -51,13 +51,13 @@ def to_iso(time_us: int) -> str:
     return f"{text}.{micros:06d}Z" if micros % 1000 else f"{text}.{micros // 1000:03d}Z"
 
 
-def from_epoch_seconds(value: float | str | Decimal) -> int:
+def from_epoch_seconds(value: float | str | Decimal, field: str = "time") -> int:
     """Epoch seconds (a fraction is allowed) as microseconds, rounded to the nearest."""
     try:
         number = Decimal(str(value))
         return int((number * SECOND_US).to_integral_value())
     except (InvalidOperation, ValueError, OverflowError):
-        raise InputError(field="time", value=value, expected=_EXPECTED) from None
+        raise InputError(field=field, value=value, expected=_EXPECTED) from None
 
 
 def parse_time(value: str | float, tz: ZoneInfo | None = None, field: str = "time") -> int:
@@ -80,7 +80,7 @@ def _parse(value: str | float, tz: ZoneInfo | None, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise InputError(field=field, value=value, expected=_EXPECTED)
     if not isinstance(value, str) or _NUMBER.match(value.strip()):
-        return from_epoch_seconds(value if not isinstance(value, str) else value.strip())
+        return from_epoch_seconds(value if not isinstance(value, str) else value.strip(), field)
     text = value.strip()
     if not _ISO.match(text):
         raise InputError(field=field, value=value, expected=_EXPECTED)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import error_model, flags
+from engine.error_model import TAG_MODEL, ErrorModel
 from engine.fixes import NAMES, Fixes
 from engine.kernels import FLAG_STATE, flag_implausible, flag_same_time
 
@@ -52,7 +53,8 @@ class Arranged:
 
 
 def arrange(
-    fixes: Fixes, wearer: NDArray[np.int32], percentile: NDArray[np.float64], silence_us: NDArray[np.int64]
+    fixes: Fixes, wearer: NDArray[np.int32], percentile: NDArray[np.float64], silence_us: NDArray[np.int64],
+    model: ErrorModel = TAG_MODEL,
 ) -> tuple[Arranged, NDArray[np.int32], int]:
     """Sort by (wearer, time, device, content), leave duplicates out with the earliest `received`, derive the errors.
 
@@ -73,8 +75,8 @@ def arrange(
         fixes.received_s[:] = received
     wearer, percentile, silence_us, content = plan
     radius = error_model.radius_m(fixes.accuracy_cm, fixes.source)
-    sigma = error_model.sigma_m(radius, percentile)
-    exclusion = np.maximum(sigma * error_model.exclusion_sigmas(), radius)
+    sigma = error_model.sigma_m(radius, percentile, model)
+    exclusion = np.maximum(sigma * error_model.exclusion_sigmas(model), radius)
     clock = fixes.time_us > fixes.received_s * 1_000_000 + CLOCK_TOLERANCE_US
     bits = np.where(clock, flags.CLOCK_WRONG, 0).astype(np.uint8)
     return Arranged(fixes, content, percentile, silence_us, radius, sigma, exclusion, bits), wearer, n_again
@@ -83,8 +85,8 @@ def arrange(
 class Trail:
     """The growing trail of one wearer: columns with room to spare, and the plausibility states to rewind to."""
 
-    def __init__(self, wearer: str) -> None:
-        self.wearer = wearer
+    def __init__(self, wearer: str, model: ErrorModel = TAG_MODEL) -> None:
+        self.wearer, self._model = wearer, model
         self.n = 0
         self._columns: dict[str, NDArray[Any]] = {}
         self._states: list[NDArray[Any]] = [np.zeros(1, FLAG_STATE)]
@@ -122,7 +124,7 @@ class Trail:
         joined = {name: np.concatenate([tail[name], batch.column(name)]) for name in NAMES}
         fixes = Fixes(batch.fixes.devices, **joined)
         plan = [np.concatenate([tail[name], batch.column(name)]) for name in ("percentile", "silence_us")]
-        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), *plan)
+        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), *plan, self._model)
         return merged, n_again
 
     def _unchanged(self, batch: Arranged, first: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from engine import flags
 from engine.trail import Trail
-from geofence.kernels import IN, LEAST_EVIDENCE, OUT, SINGLE, UNKNOWN, inside_masses, place_evidence, relaxed
+from geofence.kernels import COARSE_M, IN, LEAST_EVIDENCE, OUT, SINGLE, UNKNOWN, inside_masses, place_evidence, relaxed
 from geofence.watch import Slot, Watch
 
 OPEN_US = 2**62
@@ -83,7 +83,7 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
     left = says[:strongest] + says[strongest + 1 :]
     settings, base = watch.settings, watch.base(slot)
     logit, before = episode.prior, None
-    for time_us, evidence in left:
+    for time_us, evidence, sigma in left:
         dt_s = 0.0 if before is None else (time_us - before) * 1e-6
         weight = 1.0 if before is None else -math.expm1(-dt_s / settings.correlation_s)
         logit = relaxed(logit, base, dt_s, settings.relax_s) + weight * evidence
@@ -93,14 +93,14 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
     return posterior if episode.state != OUT else 1.0 - posterior
 
 
-def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float]]:
-    """(time, evidence) of the fixes that carry weight in the deciding run."""
+def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float, float]]:
+    """(time, evidence, sigma) of the fixes that carry weight in the deciding run."""
     place, shapes, size = slot.subject.place, watch.places.shapes, watch.places.size
     names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "flags")
     rows = slice(episode.began_row, episode.decided_row + 1)
     columns = zip(*(trail.column(name)[rows].tolist() for name in names), strict=True)
     return [
-        (t, place_evidence(x, y, sigma, *watch.tail, size, place, *shapes))
+        (t, place_evidence(x, y, sigma, *watch.tail, size, place, *shapes), sigma)
         for t, x, y, sigma, bits in columns
         if not bits & flags.WEIGHTLESS
     ]

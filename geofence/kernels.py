@@ -18,10 +18,12 @@ from engine.kernels import distance_m, metres_per_e7
 UNKNOWN, IN, OUT, SINGLE = 0, 1, 2, 3
 """States; SINGLE is one fix deep inside that stayed the last word when silence began to speak."""
 
-MOST_EVIDENCE = math.log(0.99 / 0.01)  # what one fix can say at most, in log odds
-MOST_LOGIT = 4.0  # how sure the filter can become: it stays ready to change its mind
+CLEAR = 0.0025  # a probability this near to 0 or 1 is as clear as one fix can be
+MOST_EVIDENCE = math.log((1.0 - CLEAR) / CLEAR)  # what one fix can say at most, in log odds
+MOST_LOGIT = 3.5  # how sure the filter can become: it stays ready to change its mind
 LEAST_EVIDENCE = 0.1  # below this a fix says nothing about this place
 FAR_SIGMAS = 4.5
+COARSE_M = 20.0  # sigma from which on errors last longer than the correlation time: the same mast, the same walls
 
 # numpy's record type: fields are attributes without the compiler too
 FILTER_STATE = np.dtype((np.record,
@@ -274,9 +276,9 @@ def place_evidence(
             within, deepest = True, max(deepest, -margin)
         nearest = min(nearest, margin)
     if within:
-        if beyond(deepest, sigma, tail_weight, tail_ratio) <= 0.01:
+        if beyond(deepest, sigma, tail_weight, tail_ratio) <= CLEAR:
             return MOST_EVIDENCE
-    elif beyond(nearest, sigma, tail_weight, tail_ratio) <= 0.0099 * most_mass(
+    elif beyond(nearest, sigma, tail_weight, tail_ratio) <= 0.99 * CLEAR * most_mass(
         sigma, tail_weight, tail_ratio, size[place, 0], size[place, 1]
     ):
         return -MOST_EVIDENCE
@@ -352,15 +354,15 @@ def filter_places(
                         s.state, s.run_length, s.run_sign, s.logit = UNKNOWN, 0, 0, base_logit
                     elif s.last < 0:
                         s.logit = base_logit
-                    elif not (far and s.logit == -MOST_LOGIT and s.run_sign < 0 and s.state == OUT and dt_us >= 1_000_000):
+                    elif not (far and s.logit == -MOST_LOGIT and s.state == OUT and dt_us >= 1_000_000 and sigma <= COARSE_M):
                         s.logit = relaxed(s.logit, base, dt_us * 1e-6, relax_s)
                     weight = 1.0
                     if sign == s.run_sign:
+                        # errors of neighbouring fixes are alike: the nearer in time and the coarser, the less is new. A far
+                        # fix on top of a sure `out` ends at the bound whatever its weight (tested), so that needs no exp
                         s.run_length += 1
-                        if far and s.logit == -MOST_LOGIT and s.state == OUT and dt_us >= 1_000_000:
-                            weight = 0.0  # already as sure of `out` as it can be: see `absorbing` in the tests
-                        else:
-                            weight = -math.expm1(-dt_us * 1e-6 / correlation_s)
+                        if not (far and s.logit == -MOST_LOGIT):
+                            weight = -math.expm1(-dt_us * 1e-6 / (correlation_s * max(1.0, sigma / COARSE_M)))
                     else:
                         s.run_sign, s.run_length, s.run_start, s.prior = sign, 1, index, s.logit
                     s.logit = min(MOST_LOGIT, max(-MOST_LOGIT, s.logit + weight * says))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import flags
-from engine.error_model import DEFAULT_MODEL, ErrorModel
+from engine.error_model import TAG_MODEL, ErrorModel
 from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.curfew import Curfew
@@ -37,7 +37,7 @@ class FilterSettings(NamedTuple):
     base_exclusion: float = 0.1
     base_stay: float = 0.5
     relax_s: float = 1800.0
-    correlation_s: float = 60.0
+    correlation_s: float = 300.0
 
 
 class Subject(NamedTuple):
@@ -63,7 +63,7 @@ class Watch:
 
     def __init__(
         self, zones: Sequence[Zone], curfews: Sequence[Curfew],
-        settings: FilterSettings = FilterSettings(), model: ErrorModel = DEFAULT_MODEL,
+        settings: FilterSettings = FilterSettings(), model: ErrorModel = TAG_MODEL,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.zones, self.curfews = tuple(zones), tuple(curfews)

@@ -1,0 +1,1 @@
+"""Bytes into fixes and events: trail files, payloads, MQTT, the raw log."""

@@ -190,11 +190,7 @@ def time_text(times_us: NDArray[np.int64]) -> Any:
 
 def decimal_text(units: NDArray[np.int32], digits: int, optional: bool) -> Any:
     """Integers as decimal text with `digits` decimals, a pyarrow string column; ABSENT is null where optional."""
-    if optional:
-        column = pa.array(units, mask=units == ABSENT)
-    else:
-        column = pa.array(units)
-    column = column.cast(pa.int64())
+    column = pa.array(units, mask=units == ABSENT if optional else None).cast(pa.int64())
     if not digits:
         return column.cast(pa.string())
     size = pc.abs(column)

@@ -51,7 +51,7 @@ class Faults:
         fault = fault._replace(file=self.file)
         if self._on_fault is not None:
             self._on_fault(fault)
-        elif self._first is None:
+        elif self._first is None or (fault.row, fault.line) < (self._first.row, self._first.line):
             self._first = fault
 
     def settle(self) -> None:

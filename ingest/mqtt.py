@@ -15,8 +15,6 @@ from engine.times import Clock, system_clock
 from ingest.message import Message
 from ingest.mqtt_link import Link
 
-INVALID_TOPIC = "(a topic that is not UTF-8)"
-
 
 class Subscriber:
     """A persistent session on a broker. Unacknowledged messages come again after every reconnect or restart."""
@@ -85,9 +83,5 @@ class Subscriber:
         """Leave; the session stays with the broker."""
         self._link.close()
 
-    def _arrived(self, message: paho.MQTTMessage, generation: int) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = INVALID_TOPIC
+    def _arrived(self, topic: str, message: paho.MQTTMessage, generation: int) -> None:
         self._queue.put(Message(self._clock(), topic, bytes(message.payload), message.mid, message.qos, generation))

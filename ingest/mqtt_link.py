@@ -19,6 +19,7 @@ from ingest.broker_url import parse_url
 PROTOCOLS = {"3.1.1": (paho.MQTTv311,), "5": (paho.MQTTv5,), "auto": (paho.MQTTv5, paho.MQTTv311)}
 FOR_EVER_S = 0xFFFFFFFF  # a session that never expires
 RECEIVE_MAXIMUM = 65_535
+INVALID_TOPIC = "(a topic that is not UTF-8)"
 _BACK_OFF_S = (1, 30)
 
 
@@ -38,7 +39,7 @@ class Link:
         persistent: bool,
         topics: Sequence[str] = (),
         cafile: str | None = None,
-        on_message: Callable[[paho.MQTTMessage, int], None] | None = None,
+        on_message: Callable[[str, paho.MQTTMessage, int], None] | None = None,
         on_publish: Callable[[int], None] | None = None,
         keepalive_s: int = 30,
     ) -> None:
@@ -117,8 +118,7 @@ class Link:
         if self.url.user:
             client.username_pw_set(self.url.user, self.url.password)
         if self.url.tls:
-            context = ssl.create_default_context(cafile=self._cafile)
-            client.tls_set_context(context)
+            client.tls_set_context(_trusting(self._cafile))
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_connect_fail, client.on_pre_connect = self._failed, self._before
         if self._on_message is not None:
@@ -160,8 +160,20 @@ class Link:
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         assert self._on_message is not None
-        self._on_message(message, self.generation)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # nothing may escape here, it would end the network thread
+            topic = INVALID_TOPIC
+        self._on_message(topic, message, self.generation)
 
     def _published(self, _client: paho.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
         assert self._on_publish is not None
         self._on_publish(mid)
+
+
+def _trusting(cafile: str | None) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities, or only those of a file."""
+    try:
+        return ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise InputError(f"cannot be used: {error}", field="cafile", value=cafile, expected="a PEM file") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
@@ -11,8 +12,8 @@ from msgspec import UNSET, UnsetType
 from engine.errors import InputError
 from ingest.json_text import error_of, read_json
 
-Number = float | None | UnsetType
-Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None | UnsetType
+Number = float | UnsetType | None
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | UnsetType | None
 
 
 class FixReading(msgspec.Struct, gc=False):
@@ -22,7 +23,7 @@ class FixReading(msgspec.Struct, gc=False):
     lat: float
     lon: float
     accuracy_m: Number = UNSET
-    source: str | None | UnsetType = UNSET
+    source: str | UnsetType | None = UNSET
     speed_mps: Number = UNSET
     course_deg: Number = UNSET
     altitude_m: Number = UNSET
@@ -39,7 +40,7 @@ class EventReading(msgspec.Struct, gc=False):
 
     time: str | int | float
     event: str
-    value: str | int | float | None | UnsetType = UNSET
+    value: str | int | float | UnsetType | None = UNSET
     seq: Seq = UNSET
     received: msgspec.Raw | UnsetType = UNSET
     device: msgspec.Raw | UnsetType = UNSET
@@ -165,7 +166,7 @@ def _document(data: bytes) -> Any:
 def _one_packed(payload: bytes, dialect: Dialect) -> list[Any] | None:
     reading = dialect.pack_one.decode(payload)
     values = msgspec.structs.astuple(reading)
-    plain = len(values) - values.count(UNSET) == payload[0] & 0x0F and all(value == value for value in values)
+    plain = len(values) - values.count(UNSET) == payload[0] & 0x0F and not any(map(_is_nan, values))
     return [reading] if plain else None
 
 
@@ -188,8 +189,12 @@ def _without_ignored(document: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_nan(document: dict[str, Any]) -> None:
     for key, value in document.items():
-        if isinstance(value, float) and value != value:
+        if _is_nan(value):
             raise InputError(field=str(key), value=value, expected="a number")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _seq_of(document: Any) -> int | None:

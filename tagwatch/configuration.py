@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.activations import FOREVER_US, Activation, Activations
 from engine.database import Connection
+from engine.error_model import model_of
 from engine.errors import InputError
 from engine.times import parse_time, to_iso
 from engine.wearers import Wearer
@@ -67,7 +68,7 @@ def conditions_of(
     worn = read_activations(activations) if activations else Activations()
     if worn.rows:
         refuse_unknown_wearers(read, kept, {row.wearer for row in worn.rows})
-    extra = {} if plan is None else {"plan": plan}
+    extra = {} if plan is None else {"plan": plan, "model": model_of(plan.percentile)}
     return Conditions(read, kept, worn, filter_settings, **extra)
 
 
@@ -111,7 +112,8 @@ def load(connection: Connection, filter_settings: FilterSettings, plan: Activati
     )
     curfews = read_curfews([content for _, content in current(connection, "curfew").values()], zones)
     rows = [content for _, content in current(connection, "activation").values()]
-    return Conditions(zones, curfews, Activations(_activation(row) for row in rows), filter_settings, plan)
+    worn = Activations(_activation(row) for row in rows)
+    return Conditions(zones, curfews, worn, filter_settings, plan, model_of(plan.percentile))
 
 
 def _activation_rows(activations: Activations) -> dict[str, Any]:

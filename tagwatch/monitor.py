@@ -17,6 +17,7 @@ from alerts.curfew_rules import curfew_alerts
 from alerts.evidence import Scene
 from alerts.zone_rules import zone_alerts
 from engine.activations import Activation, Activations
+from engine.error_model import TAG_MODEL, ErrorModel
 from engine.fixes import Fixes, concat
 from engine.trail import Arranged, Trail, arrange
 from geofence.curfew import Curfew
@@ -34,6 +35,7 @@ class Conditions:
     activations: Activations = field(default_factory=Activations)
     filter: FilterSettings = FilterSettings()
     plan: Activation = Activation("", "", -(2**62))
+    model: ErrorModel = TAG_MODEL
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Monitor:
 
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
-        self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter)
+        self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter, conditions.model)
         self.trails: dict[str, Trail] = {}
         self._rows = conditions.activations.rows
         self._device_number: dict[str, int] = {}
@@ -79,10 +81,10 @@ class Monitor:
         if n_unassigned:
             batch, activation = batch.take(known), activation[known]
         names, wearer, percentile, silence_us = self._plan(activation)
-        arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us)
+        arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us, self.conditions.model)
         trails, firsts = [], []
         for name, piece in _pieces(arranged, wearer, names):
-            trail = self.trails.setdefault(name, Trail(name))
+            trail = self.trails.setdefault(name, Trail(name, self.conditions.model))
             n_before = len(trail)
             first, n_again = trail.merge(piece)
             if first < n_before:
@@ -156,7 +158,7 @@ class Monitor:
 
     def _expect(self, wearers: Iterable[str]) -> None:
         """Wearers with a curfew and an activation are looked at even if nothing ever comes from them."""
-        trails = [self.trails.setdefault(wearer, Trail(wearer)) for wearer in wearers]
+        trails = [self.trails.setdefault(wearer, Trail(wearer, self.conditions.model)) for wearer in wearers]
         if trails:
             self.watch.feed(trails, [0] * len(trails))
 

@@ -13,6 +13,7 @@ from crime_match.question import Question
 from crime_match.trails import WearerTrail
 from engine.activations import Activation, Activations
 from engine.database import Connection
+from engine.error_model import model_of
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
 from engine.store import FixStore
@@ -30,7 +31,7 @@ def near_from(
     plan: Activation | None = None,
 ) -> list[Match]:  # fmt: skip
     """The matches of all wearers that these fixes and activations know of."""
-    conditions = Conditions(activations=activations or Activations(), **({} if plan is None else {"plan": plan}))
+    conditions = Conditions(activations=activations or Activations(), **({} if plan is None else {"plan": plan, "model": model_of(plan.percentile)}))
     monitor = Monitor(conditions)
     monitor.take(fixes, LATEST_US)
     return near(question, _trails(monitor, question, events), _presence)

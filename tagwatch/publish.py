@@ -175,8 +175,8 @@ class _Run:
         else:
             self.backlog.cover(news[0].split("/")[1], news[1])
 
-    def _notice(self, message: paho.MQTTMessage, _generation: int) -> None:
-        self._news.put((message.topic, bytes(message.payload)))
+    def _notice(self, topic: str, message: paho.MQTTMessage, _generation: int) -> None:
+        self._news.put((topic, bytes(message.payload)))
 
 
 class _Pace:

@@ -136,7 +136,7 @@ def counts(connection: Connection, told: Mapping[str, Any]) -> dict[str, int | N
 
 def positions(connection: Connection) -> list[Position]:
     """The newest fix of every device, under its wearer's name where activations tell it."""
-    wearers = dict(connection.execute(_WEARERS).fetchall())
+    wearers: dict[str, str] = dict(connection.execute(_WEARERS).fetchall())
     rows = connection.execute(_POSITIONS)
     return [Position(wearers.get(device, device), float(lat), float(lon), to_iso(t)) for device, lat, lon, t in rows]
 

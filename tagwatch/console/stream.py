@@ -1,4 +1,4 @@
-"""The stream of events: every new version of an alert, in the order of commits, and a heartbeat so that silence is noticed."""
+"""The stream of events: every new version of an alert, in the order of commits, and a heartbeat against silence."""
 
 from __future__ import annotations
 

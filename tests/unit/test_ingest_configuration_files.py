@@ -28,12 +28,17 @@ def test_events_csv_and_json_are_the_same(tmp_path: Path) -> None:
         ("battery", "15", 1774747800), ("strap_tamper", "", 1774747800)]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "wanted"), [
-    ("a,2026-03-29T01:30:00Z,explosion,", r"row 2 \(line 3\): event is 'explosion'"),
-    ("a,2026-03-29T01:30:00,motion,", "time is .*has no zone"), (",2026-03-29T01:30:00Z,motion,", "device is missing"),
-    ("a,2026-03-29T01:30:00Z,battery,150", "value is '150'.*percentage"), ("a,2026-03-29T01:30:00Z,battery,", "value is missing"),
-    ("a,b", "has 2 fields"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("a,2026-03-29T01:30:00Z,explosion,", r"row 2 \(line 3\): event is 'explosion'"),
+        ("a,2026-03-29T01:30:00,motion,", "time is .*has no zone"),
+        (",2026-03-29T01:30:00Z,motion,", "device is missing"),
+        ("a,2026-03-29T01:30:00Z,battery,150", "value is '150'.*percentage"),
+        ("a,2026-03-29T01:30:00Z,battery,", "value is missing"),
+        ("a,b", "has 2 fields"),
+    ],
+)
 def test_event_faults(tmp_path: Path, line: str, wanted: str) -> None:
     path = file(tmp_path, f"device,time,event,value\na,1774747800,motion,\n{line}\n")
     with pytest.raises(InputError, match=wanted):

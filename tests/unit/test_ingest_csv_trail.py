@@ -51,28 +51,53 @@ def test_columns_in_any_order_and_unknown_ones() -> None:
     assert fixes.source[0] == SOURCES["unknown"]
 
 
-@pytest.mark.parametrize("text", [
-    "\ufeff" + HEADER + "\n" + ROW, HEADER + "\r\n" + ROW + "\r\n", HEADER + "\n\n" + ROW + "\n\n", "\n" + HEADER + "\n" + ROW,
-    HEADER.upper() + "\n" + ROW, HEADER + "\n" + '"a"' + ROW[1:],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + HEADER + "\n" + ROW,
+        HEADER + "\r\n" + ROW + "\r\n",
+        HEADER + "\n\n" + ROW + "\n\n",
+        "\n" + HEADER + "\n" + ROW,
+        HEADER.upper() + "\n" + ROW,
+        HEADER + "\n" + '"a"' + ROW[1:],
+    ],
+)
 def test_harmless_variants(text: str) -> None:
     fixes, told = read(text)
     assert (len(fixes), told, fixes.devices) == (1, [], ("a",))
 
 
-@pytest.mark.parametrize(("changes", "field", "code"), [
-    ({"lat": "90.0000001"}, "lat", "out_of_range"), ({"lat": "nan"}, "lat", "not_a_number"), ({"lat": ""}, "lat", "missing"),
-    ({"lat": "51.5d"}, "lat", "not_a_number"), ({"lat": "1_0"}, "lat", "not_a_number"), ({"lat": "inf"}, "lat", "not_a_number"),
-    ({"lat": "1e400"}, "lat", "out_of_range"), ({"lat": "5\u0661"}, "lat", "not_a_number"), ({"lon": "-180.5"}, "lon", "out_of_range"),
-    ({"accuracy_m": "-1"}, "accuracy_m", "out_of_range"), ({"accuracy_m": "NaN"}, "accuracy_m", "not_a_number"),
-    ({"accuracy_m": "null"}, "accuracy_m", "not_a_number"), ({"battery_pct": "101"}, "battery_pct", "out_of_range"),
-    ({"satellites": "7.5"}, "satellites", "out_of_range"), ({"course_deg": "361"}, "course_deg", "out_of_range"),
-    ({"source": "moon"}, "source", "unknown_source"), ({"time": ""}, "time", "missing"), ({"device": ""}, "device", "missing"),
-    ({"time": "2026-03-29T01:30:00"}, "time", "bad_time"), ({"time": "1025-03-29T01:30:00Z"}, "time", "bad_time"),
-    ({"time": "2999-03-29T01:30:00Z"}, "time", "bad_time"), ({"time": "2026-02-29T01:30:00Z"}, "time", "bad_time"),
-    ({"time": "1500981456059"}, "time", "bad_time"), ({"received": "x"}, "received", "bad_time"),
-    ({"device": "x" * 129}, "device", "bad_device"), ({"device": "a\x01"}, "device", "bad_device"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "field", "code"),
+    [
+        ({"lat": "90.0000001"}, "lat", "out_of_range"),
+        ({"lat": "nan"}, "lat", "not_a_number"),
+        ({"lat": ""}, "lat", "missing"),
+        ({"lat": "51.5d"}, "lat", "not_a_number"),
+        ({"lat": "1_0"}, "lat", "not_a_number"),
+        ({"lat": "inf"}, "lat", "not_a_number"),
+        ({"lat": "1e400"}, "lat", "out_of_range"),
+        ({"lat": "5\u0661"}, "lat", "not_a_number"),
+        ({"lon": "-180.5"}, "lon", "out_of_range"),
+        ({"accuracy_m": "-1"}, "accuracy_m", "out_of_range"),
+        ({"accuracy_m": "NaN"}, "accuracy_m", "not_a_number"),
+        ({"accuracy_m": "null"}, "accuracy_m", "not_a_number"),
+        ({"battery_pct": "101"}, "battery_pct", "out_of_range"),
+        ({"satellites": "7.5"}, "satellites", "out_of_range"),
+        ({"course_deg": "361"}, "course_deg", "out_of_range"),
+        ({"source": "moon"}, "source", "unknown_source"),
+        ({"time": ""}, "time", "missing"),
+        ({"device": ""}, "device", "missing"),
+        ({"time": "2026-03-29T01:30:00"}, "time", "bad_time"),
+        ({"time": "1025-03-29T01:30:00Z"}, "time", "bad_time"),
+        ({"time": "2999-03-29T01:30:00Z"}, "time", "bad_time"),
+        ({"time": "2026-02-29T01:30:00Z"}, "time", "bad_time"),
+        ({"time": "1500981456059"}, "time", "bad_time"),
+        ({"received": "x"}, "received", "bad_time"),
+        ({"device": "x" * 129}, "device", "bad_device"),
+        ({"device": "a\x01"}, "device", "bad_device"),
+    ],
+)
 def test_each_fault_names_row_line_field_and_value(changes: dict[str, str], field: str, code: str) -> None:
     text = f"{HEADER}\n{ROW}\n\n{row(**changes)}\n{ROW}\n"
     fixes, told = read(text)
@@ -101,7 +126,7 @@ def test_the_first_fault_says_how_many_more() -> None:
     text = f"{HEADER}\n{row(lat='x')}\n{ROW}\n{row(lon='y')}\n{row(lat='z')}\n"
     faults = Faults("f.csv")
     read_csv(text.encode(), faults)
-    with pytest.raises(InputError, match="row 1 .*'x'.*and 2 more faults"):
+    with pytest.raises(InputError, match=r"row 1 .*'x'.*and 2 more faults"):
         faults.settle()
 
 
@@ -154,12 +179,25 @@ def test_times_without_a_zone_take_the_one_given(zone: str) -> None:
     assert fixes.time_us.tolist() == [parse_time(when, tz) for when in whens]
 
 
-@pytest.mark.parametrize(("data", "wanted"), [
-    (b"", "empty"), (b"  \n\n", "empty"), (b"\x89PNG\r\n\x1a\n\0\0", "PNG"), (b'{"a": 1}', "JSON"), (b"PK\x03\x04", "ZIP"),
-    (b"<kml></kml>", "no GPX"), (b"a,b,c\n1,2,3\n", "no column device, time, lat, lon"), (b"device,time,lat\n", "no column lon"),
-    (b"device,time,lat,lon,lat\n", "more than once"), (b"\x1f\x8bxxxx", "damaged gzip"), (b"PAR1xxxx", "Parquet"),
-    (b"\xff\xfed\0e\0v\0", "binary"), (b"<gpx><trk>", "GPX"), (b"\xe9,time\n", "UTF-8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"", "empty"),
+        (b"  \n\n", "empty"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "PNG"),
+        (b'{"a": 1}', "JSON"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"<kml></kml>", "no GPX"),
+        (b"a,b,c\n1,2,3\n", "no column device, time, lat, lon"),
+        (b"device,time,lat\n", "no column lon"),
+        (b"device,time,lat,lon,lat\n", "more than once"),
+        (b"\x1f\x8bxxxx", "damaged gzip"),
+        (b"PAR1xxxx", "Parquet"),
+        (b"\xff\xfed\0e\0v\0", "binary"),
+        (b"<gpx><trk>", "GPX"),
+        (b"\xe9,time\n", "UTF-8"),
+    ],
+)
 def test_files_of_another_kind_are_refused_by_name(tmp_path: Path, data: bytes, wanted: str) -> None:
     path = tmp_path / "trail.csv"
     path.write_bytes(data)

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ GPX = """<?xml version="1.0"?><gpx version="1.0" creator="x" xmlns="http://www.t
 <trkseg></trkseg><trkseg><trkpt lat="45.1" lon="13.0000001"><ele>10.5</ele><time>2026-03-29T01:30:00.25Z</time>
 <speed>1.5</speed><hdop>2.5</hdop><sat>7</sat></trkpt><trkpt lat="45.2" lon="13.1"/></trkseg></trk></gpx>"""
 REC = (
-    '2026-03-29T01:30:00Z\t*                 \t{"_type":"location","tst":1774747800,"lat":51.5,"lon":-0.1,"vel":36,"acc":12}\n'
+    '2026-03-29T01:30:00Z\t*                 \t{"_type":"location","tst":1774747800,"lat":51.5,"lon":0,"vel":36,"acc":12}\n'
     '2026-03-29T01:30:01Z\tlwt               \t{"_type":"lwt","tst":1774747801}\n'
     '2026-03-29T01:30:02Z\t*                 \t{"_type":"location","t":"p","tst":1774747802,"lat":51.5,"lon":-0.1}\n'
     '2026-03-29T01:30:03Z\t*                 \t{"_type":"location","tst":1774747803,"lat":95,"lon":-0.1}\n'
@@ -45,7 +46,7 @@ def test_gpx_points_and_the_one_without_time(tmp_path: Path) -> None:
 
 def test_gpx_without_a_name_is_its_file(tmp_path: Path) -> None:
     fixes, _ = read(tmp_path / "walk.of.may.gpx.gz", GPX.format(name=""))
-    assert fixes.devices == ("walk.of.may",) or fixes.devices == ("walk.of.may.gpx",)
+    assert fixes.devices == ("walk.of.may",)
 
 
 def test_gpx_with_naive_times_needs_a_zone(tmp_path: Path) -> None:
@@ -57,10 +58,10 @@ def test_gpx_with_naive_times_needs_a_zone(tmp_path: Path) -> None:
 
 
 def count_dated_points(path: Path) -> int:
-    """Oracle: track points with a time in UTC in the years 2000 to 2099."""
+    """Oracle: track points with a time and an offset in the years 2000 to 2099."""
     times = [child.text or "" for point in ElementTree.parse(path).iter() if point.tag.endswith("trkpt")
              for child in point if child.tag.endswith("time")]  # fmt: skip
-    return sum(text.startswith("20") and text.endswith(("Z", "+00:00")) for text in times)
+    return sum(re.fullmatch(r"20.*(Z|[+-]\d\d:\d\d)", text.strip()) is not None for text in times)
 
 
 def test_real_gpx_files(shared_data: Path) -> None:
@@ -116,7 +117,7 @@ def test_parquet_times(tmp_path: Path, time: pa.Array) -> None:
 
 def test_parquet_naive_time_needs_a_zone(tmp_path: Path) -> None:
     path = write(tmp_path / "t", table(time=pa.array([1774747800_000_000] * 3, pa.timestamp("us"))))
-    with pytest.raises(InputError, match="time is .*has no zone"):
+    with pytest.raises(InputError, match=r"time is .*has no zone"):
         read_trail(path)
     assert read_trail(path, ZoneInfo("America/Sao_Paulo")).time_us[0] == 1774758600_000000
 
@@ -132,13 +133,18 @@ def test_parquet_integers_nulls_and_faults(tmp_path: Path) -> None:
     assert [(fault.row, fault.field, fault.value) for fault in told] == [(3, "accuracy_m", -1.0)]
 
 
-@pytest.mark.parametrize(("changes", "wanted"), [
-    ({"device": pa.array(["a", None, "c"])}, "row 2: device is missing"),
-    ({"time": pa.array(["x", "2026-03-29T02:30:00Z", None])}, "row 1: time is 'x'.*1 more fault"),
-    ({"lat": pa.array([None, 1.0, 2.0])}, "row 1: lat is missing"), ({"lat": pa.array(["1", "2", "3"])}, "a column of numbers"),
-    ({"source": pa.array(["moon", "gps", None])}, "row 1: source is 'moon'"),
-    ({"time": pa.array([True, False, True])}, "time is 'bool'"), ({"time": pa.array([1e300, 1.0, 2.0])}, "no tag can have"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"device": pa.array(["a", None, "c"])}, "row 2: device is missing"),
+        ({"time": pa.array(["x", "2026-03-29T02:30:00Z", None])}, "row 1: time is 'x'.*1 more fault"),
+        ({"lat": pa.array([None, 1.0, 2.0])}, "row 1: lat is missing"),
+        ({"lat": pa.array(["1", "2", "3"])}, "a column of numbers"),
+        ({"source": pa.array(["moon", "gps", None])}, "row 1: source is 'moon'"),
+        ({"time": pa.array([True, False, True])}, "time is 'bool'"),
+        ({"time": pa.array([1e300, 1.0, 2.0])}, "no tag can have"),
+    ],
+)
 def test_parquet_faults(tmp_path: Path, changes: dict[str, pa.Array], wanted: str) -> None:
     with pytest.raises(InputError, match=wanted):
         read_trail(write(tmp_path / "t", table(**changes)))

@@ -53,14 +53,32 @@ def test_the_device_and_the_arrival_are_not_the_payloads() -> None:
     assert out.n_ignored_received == 2
 
 
-@pytest.mark.parametrize(("change", "field"), [
-    ({"lat": "51.5"}, "lat"), ({"lat": True}, "lat"), ({"lat": 90.5}, "lat"), ({"lat": None}, "lat"), ({"lon": -181}, "lon"),
-    ({"accuracy_m": -1}, "accuracy_m"), ({"accuracy_m": "5"}, "accuracy_m"), ({"battery_pct": 101}, "battery_pct"),
-    ({"satellites": 7.5}, "satellites"), ({"source": "moon"}, "source"), ({"source": 1}, "source"),
-    ({"time": "2026-03-29T01:30:00"}, "time"), ({"time": "1774747800"}, "time"), ({"time": True}, "time"), ({"time": 5}, "time"),
-    ({"time": 32503680000}, "time"), ({"time": "2026-02-30T00:00:00Z"}, "time"), ({"seq": -1}, "seq"), ({"seq": "7"}, "seq"),
-    ({"seq": 2**70}, "seq"), ({"lat": 10**400}, "lat"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lat": "51.5"}, "lat"),
+        ({"lat": True}, "lat"),
+        ({"lat": 90.5}, "lat"),
+        ({"lat": None}, "lat"),
+        ({"lon": -181}, "lon"),
+        ({"accuracy_m": -1}, "accuracy_m"),
+        ({"accuracy_m": "5"}, "accuracy_m"),
+        ({"battery_pct": 101}, "battery_pct"),
+        ({"satellites": 7.5}, "satellites"),
+        ({"source": "moon"}, "source"),
+        ({"source": 1}, "source"),
+        ({"time": "2026-03-29T01:30:00"}, "time"),
+        ({"time": "1774747800"}, "time"),
+        ({"time": True}, "time"),
+        ({"time": 5}, "time"),
+        ({"time": 32503680000}, "time"),
+        ({"time": "2026-02-30T00:00:00Z"}, "time"),
+        ({"seq": -1}, "seq"),
+        ({"seq": "7"}, "seq"),
+        ({"seq": 2**70}, "seq"),
+        ({"lat": 10**400}, "lat"),
+    ],
+)
 def test_one_bad_fix_of_a_good_list_is_quarantined_alone(change: dict[str, object], field: str) -> None:
     bad = GOOD | change
     out = fixes_of([GOOD, bad, GOOD])
@@ -75,15 +93,31 @@ def test_one_bad_fix_of_a_good_list_is_quarantined_alone(change: dict[str, objec
     assert not alone.quarantined[0].reason.startswith("entry")
 
 
-@pytest.mark.parametrize(("payload", "reason"), [
-    (b"", "empty payload"), (b"   ", "empty payload"), (b"\xff\xfe", "neither JSON"), (b"5", "neither JSON"), (b'"x"', "neither JSON"),
-    (b"{", "not JSON"), (b'[{"time":1}', "not JSON"), (b"[" * 100_000, "recursion"), (b'{"lat":NaN}', "NaN"),
-    (b'{"lat":-Infinity}', "Infinity"), (b'{"time":1774747800,"lat":1,"lon":2,"lat":3}', "twice"),
-    (b'{"time":1774747800,"lat":1,"lon":2,"l\\u0061t":3}', "twice"), (b'{"time":1774747800,"lat":1,"lon":2,"x":1,"x":2}', "twice"),
-    (b'{"time":1774747800,"lat":1,"lon":2,"x":"\xff"}', "UTF-8"), (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deep"),
-    (b"\x81", "MessagePack"), (b"\x91\xc1", "MessagePack"), (b"\x82\xa3lat\x01\xa3lat\x02", "twice"), (b"{}", "required"),
-    (b'{"lat":' + b"9" * 5000 + b"}", "digits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "empty payload"),
+        (b"   ", "empty payload"),
+        (b"\xff\xfe", "neither JSON"),
+        (b"5", "neither JSON"),
+        (b'"x"', "neither JSON"),
+        (b"{", "not JSON"),
+        (b'[{"time":1}', "not JSON"),
+        (b"[" * 100_000, "recursion"),
+        (b'{"lat":NaN}', "NaN"),
+        (b'{"lat":-Infinity}', "Infinity"),
+        (b'{"time":1774747800,"lat":1,"lon":2,"lat":3}', "twice"),
+        (b'{"time":1774747800,"lat":1,"lon":2,"l\\u0061t":3}', "twice"),
+        (b'{"time":1774747800,"lat":1,"lon":2,"x":1,"x":2}', "twice"),
+        (b'{"time":1774747800,"lat":1,"lon":2,"x":"\xff"}', "UTF-8"),
+        (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deep"),
+        (b"\x81", "MessagePack"),
+        (b"\x91\xc1", "MessagePack"),
+        (b"\x82\xa3lat\x01\xa3lat\x02", "twice"),
+        (b"{}", "required"),
+        (b'{"lat":' + b"9" * 5000 + b"}", "digits"),
+    ],
+)
 def test_a_payload_that_cannot_be_decoded_goes_to_quarantine_whole(payload: bytes, reason: str) -> None:
     out = fixes_of(payload)
     assert (len(out.fixes), len(out.quarantined)) == (0, 1)
@@ -113,8 +147,21 @@ def test_ten_megabytes() -> None:
     assert len(fixes_of(b"[" + b"x" * 10_000_000).quarantined) == 1
 
 
-@pytest.mark.parametrize("topic", ["foo", "", "tags//fixes", "tags/a\x01/fixes", "tags/" + "a" * 129 + "/fixes", "tags/a/b/fixes",
-                                   "tags/a/stored", "owntracks/a", "owntracks//b", "owntracks/a/b/else"])  # fmt: skip
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "foo",
+        "",
+        "tags//fixes",
+        "tags/a\x01/fixes",
+        "tags/" + "a" * 129 + "/fixes",
+        "tags/a/b/fixes",
+        "tags/a/stored",
+        "owntracks/a",
+        "owntracks//b",
+        "owntracks/a/b/else",
+    ],
+)
 def test_unknown_topics_and_bad_devices(topic: str) -> None:
     out = fixes_of(GOOD, topic)
     assert (len(out.fixes), len(out.quarantined), out.heard) == (0, 1, {})
@@ -164,8 +211,12 @@ def test_owntracks_other_types() -> None:
 
 
 def test_a_batch_keeps_the_order_of_arrival() -> None:
-    messages = [Message((RECEIVED_S + i) * 1_000_000 + 999_999, f"tags/t{i % 3}/fixes", json.dumps(GOOD | {"lat": i, "seq": i}).encode())
-                for i in range(90)]  # fmt: skip
+    messages = [
+        Message(
+            (RECEIVED_S + i) * 1_000_000 + 999_999, f"tags/t{i % 3}/fixes", json.dumps(GOOD | {"lat": i, "seq": i}).encode()
+        )
+        for i in range(90)
+    ]
     out = decode_batch(messages)
     assert out.fixes.lat_e7.tolist() == [i * 10_000_000 for i in range(90)]
     assert out.fixes.received_s.tolist() == [RECEIVED_S + i for i in range(90)]
