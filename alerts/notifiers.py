@@ -95,7 +95,8 @@ class WebhookNotifier:
     """POST of the JSON with the signature headers of standardwebhooks.com. The secret is kept out of every message."""
 
     def __init__(self, url: str, secret: str, clock: Clock = system_clock, client: httpx.Client | None = None) -> None:
-        self._url, self._clock, self._shown = httpx.URL(url), clock, _shown(url)
+        self._shown, self._clock = _shown(url), clock
+        self._url = httpx.URL(url)
         try:
             self._signer = Webhook(secret)
         except (binascii.Error, ValueError, EmptyWebhookSecretError):

@@ -85,7 +85,8 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
     logit, before = episode.prior, None
     for time_us, evidence, sigma in left:
         dt_s = 0.0 if before is None else (time_us - before) * 1e-6
-        weight = 1.0 if before is None else -math.expm1(-dt_s / settings.correlation_s)
+        correlation_s = settings.correlation_s * max(1.0, sigma / COARSE_M)
+        weight = 1.0 if before is None else -math.expm1(-dt_s / correlation_s)
         logit = relaxed(logit, base, dt_s, settings.relax_s) + weight * evidence
         logit = min(watch.most_logit, max(-watch.most_logit, logit))
         before = time_us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -155,7 +156,8 @@ class Link:
             self.generation += 1
 
     def _failed(self, _client: paho.Client, _data: Any) -> None:
-        self._reason = "no connection"
+        error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not hand it on
+        self._reason = f"no connection: {error}" if error else "no connection"
         self._news.set()
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:

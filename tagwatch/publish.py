@@ -21,12 +21,14 @@ from ingest.mqtt_link import Link
 from ingest.payload_text import event_text, fix_texts
 
 WINDOW = 2_000  # messages on their way to the broker at one time
+MOST_BYTES = 16_000  # of a payload: the embedded broker drops a client that sends packets of more than 20 KiB
 _AT_ONCE = 4_096  # fixes encoded together
 _LOOK_S = 1.0  # how often the backlog is looked through
 
 
 class Published(NamedTuple):
-    """Counts of a run; `unstored` entries (fixes and events) were never told to be durable, `devices` are theirs."""
+    """Counts of a run; `unstored` entries (fixes and events) were never told to be durable, `devices` are theirs;
+    `unacknowledged` messages were never taken by the broker."""
 
     messages: int
     fixes: int
@@ -34,6 +36,7 @@ class Published(NamedTuple):
     resent: int
     unstored: int
     devices: list[str]
+    unacknowledged: int
     seconds: float
 
 
@@ -69,7 +72,7 @@ def publish(
     """Send all fixes and events in order of arrival (`received`, then their order here), and wait until they are stored.
 
     `rate`: fixes and events a second; `speedup`: times as fast as they arrived; neither: as fast as the broker takes
-    them. `batch`: consecutive fixes of a device in a message. What no `tags/<device>/stored` covers is sent again after
+    them. `batch`: at most so many consecutive fixes of a device in a message (and MOST_BYTES). What no `tags/<device>/stored` covers is sent again after
     `resend_s`; after `wait_s` without progress the rest is given up and counted. `on_progress` gets the entries sent.
     Raises UnreachableError where the broker does not answer within `connect_s`.
     """
@@ -91,7 +94,9 @@ def publish(
         on_progress(run.n_entries)
     seconds = (clock() - started_us) / SECOND_US
     unstored, devices = (run.backlog.n_entries, run.backlog.devices()) if await_stored else (0, [])
-    return Published(run.n_messages, len(fixes), len(events), run.n_resent, unstored, devices, seconds)
+    return Published(
+        run.n_messages, len(fixes), len(events), run.n_resent, unstored, devices, run.n_unacknowledged, seconds
+    )  # fmt: skip
 
 
 class _Run:
@@ -206,6 +211,9 @@ def _messages(fixes: Fixes, events: Sequence[DeviceEvent], batch: int, first_seq
             yield [entry]
             continue
         pending = gathered.setdefault(entry.device, [])
+        if sum(len(other.text) + 1 for other in pending) + len(entry.text) + 2 > MOST_BYTES:
+            yield gathered.pop(entry.device)
+            pending = gathered.setdefault(entry.device, [])
         pending.append(entry)
         if len(pending) == batch:
             yield gathered.pop(entry.device)

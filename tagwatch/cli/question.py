@@ -49,11 +49,8 @@ def near(
         matches = _from_database(question, config)
     shown = [m for m in matches if m.verdict in wanted]
     if json:
-        import sys
-
         for match in shown:
-            sys.stdout.buffer.write(match.to_json() + b"\n" if isinstance(match.to_json(), bytes) else b"")
-        sys.stdout.flush()
+            print(match.to_json())
     else:
         _table(shown)
     counts = {v: sum(m.verdict == v for m in matches) for v in VERDICTS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ def create_app(
     near: Near | None = None,
     hosts: tuple[str, ...] = HOSTS,
 ) -> FastAPI:
-    """The application; it only reads. `scene` holds GeoJSON `streets` and `zones`; requests for other `hosts` are refused."""
+    """The application; it only reads. `scene` holds GeoJSON `streets` and `zones`; other `hosts` are refused."""
     app = FastAPI(title="Tagwatch", docs_url=None, redoc_url=None, telemetry={"operation_spans": False, "logs": False})
     app.state.stopping = stream.Stopping()
     app.add_middleware(SafetyHeaders)
@@ -103,8 +104,9 @@ def _add_events(app: FastAPI, url: str) -> None:
     ) -> AsyncIterator[ServerSentEvent]:
         """New versions of alerts; goes on after `Last-Event-ID`, else after `after`, else from now on."""
         seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
-        async for event in stream.events(url, seen, stopping):
-            yield event
+        async with aclosing(stream.events(url, seen, stopping)) as found:  # so that its connection goes with the reader
+            async for event in found:
+                yield event
 
 
 def _add_health(app: FastAPI, url: str) -> None:

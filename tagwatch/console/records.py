@@ -138,7 +138,7 @@ def positions(connection: Connection) -> list[Position]:
     """The newest fix of every device, under its wearer's name where activations tell it."""
     wearers: dict[str, str] = dict(connection.execute(_WEARERS).fetchall())
     rows = connection.execute(_POSITIONS)
-    return [Position(wearers.get(device, device), float(lat), float(lon), to_iso(t)) for device, lat, lon, t in rows]
+    return [Position(wearers.get(d) or d, float(lat), float(lon), to_iso(time_us)) for d, lat, lon, time_us in rows]
 
 
 def _record(row: tuple[Any, ...]) -> AlertRecord:

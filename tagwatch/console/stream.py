@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import psycopg
@@ -25,7 +26,7 @@ class Stopping:
         self.now = False
 
 
-async def events(url: str, after: int | None, stopping: Stopping) -> AsyncIterator[ServerSentEvent]:
+async def events(url: str, after: int | None, stopping: Stopping) -> AsyncGenerator[ServerSentEvent, None]:
     """Versions after a sequence number (from now on where it is None), for as long as the reader stays.
 
     Ends when the database goes away: the browser comes back with the last number it has seen, so nothing is missed.
@@ -34,18 +35,20 @@ async def events(url: str, after: int | None, stopping: Stopping) -> AsyncIterat
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError:
         return
-    async with connection:
-        try:
-            seq = after if after is not None else await _latest(connection)
-            async for event in _follow(connection, seq, stopping):
+    try:
+        seq = after if after is not None else await _latest(connection)
+        async with aclosing(_follow(connection, seq, stopping)) as found:
+            async for event in found:
                 yield event
-        except psycopg.OperationalError:
-            return
+    except psycopg.OperationalError:
+        return
+    finally:  # at once and without awaiting: where a reader leaves, everything awaited here is cancelled too
+        connection.pgconn.finish()
 
 
 async def _follow(
     connection: psycopg.AsyncConnection[tuple[Any, ...]], seq: int, stopping: Stopping
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent, None]:
     clock = asyncio.get_running_loop().time
     beat_at = clock()
     while not stopping.now:

@@ -17,7 +17,7 @@ from engine.times import system_clock
 from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.payload import decode_batch
-from tagwatch.publish import Published, publish
+from tagwatch.publish import MOST_BYTES, Published, publish
 
 START_S = 1774747800
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded_broker"]
@@ -99,7 +99,7 @@ def test_everything_arrives_and_is_stored(url: str, batch: int) -> None:
     with centre(url) as running:
         result = publish(fixes, url, batch=batch, events=events, clock=system_clock, wait_s=20)
     arrived(running, fixes)
-    assert result._replace(seconds=0, messages=0) == Published(0, 1500, 2, 0, 0, [], 0)
+    assert result._replace(seconds=0, messages=0) == Published(0, 1500, 2, 0, 0, [], 0, 0)
     assert (result.messages == 1502) == (batch == 1)
     out = decode_batch(running.messages)
     assert {(event.device, event.kind, event.value) for event in out.events} == {
@@ -136,6 +136,15 @@ def test_without_a_centre_it_says_what_is_not_stored(embedded_broker: str) -> No
     assert (result.messages, result.unstored, result.devices) == (50, 50, ["t0", "t1", "t2", "t3", "t4"])
     assert result.resent >= 50
     assert publish(trail(50), embedded_broker, await_stored=False).unstored == 0
+
+
+def test_a_batch_is_cut_to_what_brokers_take(embedded_broker: str) -> None:
+    fixes = trail(900, n_devices=1)
+    with centre(embedded_broker) as running:
+        result = publish(fixes, embedded_broker, batch=900, wait_s=20)
+    arrived(running, fixes)
+    assert result.unacknowledged == 0
+    assert max(len(message.payload) for message in running.messages) <= MOST_BYTES
 
 
 def test_rate_and_speedup(embedded_broker: str) -> None:

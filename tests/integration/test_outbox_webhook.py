@@ -69,7 +69,9 @@ def connection(url: str) -> Iterator[Connection]:
 
 def put(connection: Connection, alert: str, version: int, clock: Hand, channels: tuple[str, ...] = ("one",)) -> None:
     """Write a version as the service does."""
-    content = json.dumps({"wearer": "W", "rule": "zone.exclusion", "subject": "Z", "grade": "critical", "why": {"text": "t"}})
+    content = json.dumps(
+        {"wearer": "W", "rule": "zone.exclusion", "subject": "Z", "grade": "critical", "why": {"text": "t"}}
+    )
     now = to_datetime(clock.now_us)
     with connection.transaction():
         connection.execute(

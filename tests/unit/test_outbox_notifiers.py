@@ -48,9 +48,7 @@ def test_payload_holds_the_content_byte_for_byte():
 def test_terminal_prints_one_plain_line_where_it_is_no_terminal():
     stream = io.StringIO()
     TerminalNotifier(stream, lambda: NOW_US).send(DELIVERY)
-    assert stream.getvalue() == (
-        "2026-03-01T10:00:00Z  CRITICAL  W1  zone.exclusion  Z1  [cleared]  inside  the zone\n"
-    )
+    assert stream.getvalue() == ("2026-03-01T10:00:00Z  CRITICAL  W1  zone.exclusion  Z1  [cleared]  inside  the zone\n")
 
 
 def test_terminal_colours_and_never_obeys_names():
@@ -60,7 +58,9 @@ def test_terminal_colours_and_never_obeys_names():
 
     content = {**json.loads(CONTENT), "wearer": "\x1b[2J[red]W\n1"}
     stream = Terminal()
-    TerminalNotifier(stream, lambda: NOW_US).send(Delivery("a", 1, "raised", 0.0, 1, msgspec.Raw(json.dumps(content).encode())))
+    TerminalNotifier(stream, lambda: NOW_US).send(
+        Delivery("a", 1, "raised", 0.0, 1, msgspec.Raw(json.dumps(content).encode()))
+    )
     line = stream.getvalue()
     assert "\x1b[2J" not in line
     assert "[red]W" in line
@@ -90,7 +90,14 @@ def test_webhook_gives_up_on_410():
 
 @pytest.mark.parametrize(
     ("text", "wait_s"),
-    [("90", 90), ("Sun, 01 Mar 2026 10:02:00 GMT", 120), ("Sun, 01 Mar 2026 09:00:00 GMT", 0), ("soon", 0), ("", 0), ("²", 0)],
+    [
+        ("90", 90),
+        ("Sun, 01 Mar 2026 10:02:00 GMT", 120),
+        ("Sun, 01 Mar 2026 09:00:00 GMT", 0),
+        ("soon", 0),
+        ("", 0),
+        ("²", 0),
+    ],
 )
 def test_webhook_tells_how_long_to_wait(text, wait_s):
     answer = httpx.Response(429, headers={"retry-after": text.encode("latin-1")})

@@ -12,9 +12,8 @@
 
   function look() {
     const silent = Date.now() - heardAt > SILENT_MS;
-    const seconds = Math.round((Date.now() - heardAt) / 1000);
     let text = "";
-    if (silent) text = `No word from the server for ${seconds} seconds: what you see may be out of date.`;
+    if (silent) text = `No word from the server since ${new Date(heardAt).toISOString().slice(11, 19)} UTC: what you see may be out of date.`;
     else if (failed) text = "The list could not be loaded: what you see may be out of date. Trying again.";
     else if (paused) text = fresh.size ? `Updates are paused: ${fresh.size} changed since.` : "Updates are paused.";
     const calm = !silent && !failed;
