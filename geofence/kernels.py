@@ -142,7 +142,7 @@ def edge_mass(ax: float, ay: float, bx: float, by: float) -> float:
 
 @kernel
 def disc_mass(distance: float, radius: float, sigma: float) -> float:
-    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 1e-6.
+    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 5e-6.
 
     One axis is integrated in closed form, the other by 32-node Gauss-Legendre over x = radius sin t.
     """

@@ -11,16 +11,19 @@ import threading
 import time
 import webbrowser
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from crime_match.question import Question
 from engine import database
 from engine.activations import Activations
 from engine.errors import InputError
+from engine.fixes import Fixes
 from engine.store import FixStore
-from engine.times import HOUR_US, MINUTE_US, to_iso
+from engine.times import HOUR_US, MINUTE_US, SECOND_US, to_iso
 from tagwatch import configuration
 from tagwatch.embedded import embedded_broker, embedded_database
 from tagwatch.near import near_in_database
@@ -32,7 +35,9 @@ from tagwatch.simulate.world import START_US, World, simulate
 
 SPEEDUP = 60.0
 OPENING_US = START_US + 20 * HOUR_US
-"""The demo opens on the first evening at 20:00: curfews have begun."""
+"""The demo opens at 20:00: curfews have begun."""
+TOWN_FROM_US = OPENING_US - 20 * MINUTE_US
+"""The tags are put on at 19:40; what they noted until the demo opens they upload then."""
 STAGE_US = (OPENING_US + 2 * MINUTE_US, OPENING_US + 17 * MINUTE_US)
 _CLOSING_S = 6.0  # what the end takes: the last uploads, the question, the summary
 
@@ -66,7 +71,7 @@ def run_demo(
         home.mkdir(parents=True, exist_ok=True)
         _open_for_server(home)
         _say(f"making a town with {wearers} wearers ...")
-        play = Play(simulate(wearers, 1, seed, START_US, live_share=1.0, stage_us=STAGE_US))
+        play = Play(simulate(wearers, 1, seed, TOWN_FROM_US, live_share=1.0, stage_us=STAGE_US))
         _say("starting PostgreSQL and the MQTT broker ...")
         url = stack.enter_context(embedded_database(home / "postgres"))
         settings = Settings(
@@ -105,8 +110,7 @@ def _start_tags(
     play: Play, settings: Settings, seconds: float | None, errors: list[BaseException], stop: threading.Event
 ) -> threading.Thread:
     span_s = 24 * 3600 / SPEEDUP if seconds is None else max(18.0, seconds - _CLOSING_S)
-    fixes = play.world.between(OPENING_US, OPENING_US + int(span_s * SPEEDUP * 1_000_000))
-    fixes = fixes.take(fixes.received_s * 1_000_000 < OPENING_US + span_s * SPEEDUP * 1_000_000)
+    fixes = _uploads(play.world, OPENING_US + int(span_s * SPEEDUP * 1_000_000))
 
     def send() -> None:
         play.published = publish(fixes, settings.broker.url, speedup=SPEEDUP, wait_s=20.0)
@@ -115,6 +119,14 @@ def _start_tags(
     tags = threading.Thread(target=_guarded, args=(send, errors, stop), name="tags", daemon=True)
     tags.start()
     return tags
+
+
+def _uploads(world: World, until_us: int) -> Fixes:
+    """What the tags send until an instant, in order of arrival; what they noted before the opening comes with it."""
+    fixes = world.between(TOWN_FROM_US, until_us)
+    fixes = replace(fixes, received_s=np.maximum(fixes.received_s, OPENING_US // SECOND_US))
+    fixes = fixes.take(fixes.received_s * SECOND_US < until_us)
+    return fixes.take(np.lexsort((fixes.time_us, fixes.device, fixes.received_s)))
 
 
 def _until_end(play: Play, settings: Settings, seconds: float | None, tags: threading.Thread, stop: threading.Event) -> None:

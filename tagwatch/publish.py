@@ -72,11 +72,13 @@ def publish(
     """Send all fixes and events in order of arrival (`received`, then their order here), and wait until they are stored.
 
     `rate`: fixes and events a second; `speedup`: times as fast as they arrived; neither: as fast as the broker takes
-    them. `batch`: at most so many consecutive fixes of a device in a message (and MOST_BYTES). What no `tags/<device>/stored` covers is sent again after
-    `resend_s`; after `wait_s` without progress the rest is given up and counted. `on_progress` gets the entries sent.
-    Raises UnreachableError where the broker does not answer within `connect_s`.
+    them. `batch`: at most so many consecutive fixes of a device in a message (and MOST_BYTES). What no
+    `tags/<device>/stored` covers is sent again after `resend_s`; after `wait_s` without progress the rest is given up and
+    counted. `on_progress` gets the entries sent. Raises UnreachableError where the broker does not answer within
+    `connect_s`, and InputError for a device name that is no part of a topic.
     """
     _check(rate, speedup, batch)
+    _check_devices({*fixes.devices, *(event.device for event in events)})
     run = _Run(url, protocol, cafile, clock, resend_s, first_seq, await_stored)
     run.link.connect(connect_s)
     started_us = clock()
@@ -263,3 +265,9 @@ def _check(rate: float | None, speedup: float | None, batch: int) -> None:
             raise InputError(field=field, value=value, expected="more than 0")
     if rate is not None and speedup is not None:
         raise InputError("both are given", field="speedup", value=speedup, expected="a rate or a speedup, not both")
+
+
+def _check_devices(names: set[str]) -> None:
+    for name in sorted(names):
+        if any(sign in name for sign in "/+#"):
+            raise InputError(field="device", value=name, expected="a name without / + #, for it is a part of the topic")

@@ -22,14 +22,14 @@ _VERSIONS = (
     "SELECT seq, version, reason, content, (extract(epoch FROM as_of) * 1000000)::bigint, late_s, latency_ms"
     " FROM alert_version WHERE id = %s ORDER BY version"
 )
+# Whose a fix is depends on when it was taken: tags are handed on. A tag that nobody wore then goes by its own name.
 _POSITIONS = (
-    "SELECT d.name, f.lat_e7 / 1e7, f.lon_e7 / 1e7, (extract(epoch FROM f.time) * 1000000)::bigint FROM device d CROSS JOIN"
-    " LATERAL (SELECT lat_e7, lon_e7, time FROM fix WHERE fix.device_id = d.device_id ORDER BY time DESC LIMIT 1) f"
-    " ORDER BY d.name"
-)
-_WEARERS = (
-    "SELECT content->>'device', content->>'wearer' FROM configuration WHERE kind = 'activation' AND replaced IS NULL"
-    " ORDER BY since"
+    "SELECT DISTINCT ON (1) coalesce(w.wearer, d.name), f.lat_e7 / 1e7, f.lon_e7 / 1e7,"
+    " (extract(epoch FROM f.time) * 1000000)::bigint FROM device d CROSS JOIN LATERAL (SELECT lat_e7, lon_e7, time FROM fix"
+    " WHERE fix.device_id = d.device_id ORDER BY time DESC LIMIT 1) f LEFT JOIN LATERAL (SELECT content->>'wearer'"
+    " AS wearer FROM configuration WHERE kind = 'activation' AND replaced IS NULL AND content->>'device' = d.name"
+    " AND (content->>'from_us')::timestamptz <= f.time"
+    " AND (content->>'to_us' = '' OR f.time < (content->>'to_us')::timestamptz) LIMIT 1) w ON true ORDER BY 1, f.time DESC"
 )
 _COUNTS = {
     "wearers": "SELECT count(DISTINCT content->>'wearer') FROM configuration WHERE kind IN ('wearer', 'activation')"
@@ -135,10 +135,9 @@ def counts(connection: Connection, told: Mapping[str, Any]) -> dict[str, int | N
 
 
 def positions(connection: Connection) -> list[Position]:
-    """The newest fix of every device, under its wearer's name where activations tell it."""
-    wearers: dict[str, str] = dict(connection.execute(_WEARERS).fetchall())
+    """The newest fix of every wearer, under the name of the tag where nobody wore it at that time."""
     rows = connection.execute(_POSITIONS)
-    return [Position(wearers.get(d) or d, float(lat), float(lon), to_iso(time_us)) for d, lat, lon, time_us in rows]
+    return [Position(name, float(lat), float(lon), to_iso(time_us)) for name, lat, lon, time_us in rows]
 
 
 def _record(row: tuple[Any, ...]) -> AlertRecord:

@@ -21,6 +21,7 @@ from engine.database import Connection, connect, migrate
 from engine.errors import UnreachableError
 from engine.times import parse_time, to_datetime
 from tagwatch.console import create_app, serve
+from tagwatch.console.records import positions
 from tagwatch.embedded import embedded_database, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,7 +134,8 @@ class Service:
                             NOW,
                         ],
                     )
-                content = json.dumps({"device": f"T{k:02}", "wearer": f"W{k:02}"})
+                worn = {"device": f"T{k:02}", "wearer": f"W{k:02}", "from_us": "2026-01-01T00:00:00.000Z", "to_us": ""}
+                content = json.dumps(worn)
                 self.connection.execute(
                     "INSERT INTO configuration VALUES ('activation', %s, 'v', %s, %s)", [f"T{k:02}", content, NOW]
                 )
@@ -219,6 +221,25 @@ def test_api_tells_alerts_and_versions(console, service):
     assert gone["condition"] == "retracted"
     assert [v["reason"] for v in gone["versions"]] == ["raised", "joined into new"]
     assert httpx.get(console + "/api/alerts/nobody").status_code == 404
+
+
+def test_position_is_whose_it_was_at_that_time(url, service):
+    service.fixes()
+    with service.connection.transaction():
+        service.connection.execute(
+            "UPDATE configuration SET content = content || '{\"to_us\": \"2026-02-01T00:00:00.000Z\"}' WHERE id = 'T01'"
+        )
+        service.connection.execute(
+            "UPDATE configuration SET content = content || '{\"to_us\": \"2026-02-01T00:00:00.000Z\"}' WHERE id = 'T02'"
+        )
+        later = {"device": "T01", "wearer": "W09", "from_us": "2026-02-01T00:00:00.000Z", "to_us": ""}
+        service.connection.execute(
+            "INSERT INTO configuration VALUES ('activation', 'T01 later', 'v', %s, %s)", [json.dumps(later), NOW]
+        )
+    found = {p.wearer: p.lat for p in positions(service.connection)}
+    service.connection.rollback()
+    assert set(found) == {"W09", "T02", *(f"W{k:02}" for k in range(3, 9))}
+    assert found["W09"] == pytest.approx(SOUTH + 0.0024, abs=2e-7)
 
 
 def test_alert_page_explains(console, service):

@@ -155,6 +155,8 @@ def test_rate_and_speedup(embedded_broker: str) -> None:
     for wrong in ({"rate": 0}, {"batch": 0}, {"speedup": -1}, {"rate": 1, "speedup": 1}):
         with pytest.raises(InputError):
             publish(spread, embedded_broker, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="device is 'jane/phone'"):
+        publish(Fixes.empty(), embedded_broker, events=[DeviceEvent("jane/phone", START_S * 1_000_000, "motion")])
 
 
 @pytest.mark.mosquitto

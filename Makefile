@@ -1,0 +1,40 @@
+# Tagwatch: `make demo` shows it, `make test` proves it. Both do all the set-up they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+KERNELS := $(shell grep -ls '^@kernel' engine/*.py geofence/*.py crime_match/*.py tagwatch/simulate/*.py)
+
+.PHONY: default setup demo test lint bench docs clean
+default: lint test
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml $(KERNELS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: say make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m tagwatch.warm
+	@touch $@
+
+demo: setup
+	$(BIN)/tagwatch demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks.run
+
+docs: setup
+	$(BIN)/python -m pytest -q tests/unit/test_docs.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
