@@ -8,10 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 from alerts.alert import ALGORITHM, GRADES, Alert, iso, on_grid
-from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, why
+from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, settled_to_us, why
 from engine.times import DAY_US, MINUTE_US, to_datetime
 from geofence.curfew import Curfew
-from geofence.episodes import IN, OUT, SINGLE, UNKNOWN, Episode, episodes, speaks_at_us
+from geofence.episodes import Episode, episodes, speaks_at_us
+from geofence.kernels import IN, OUT, SINGLE, UNKNOWN
 from geofence.schedule import Interval, time_zone
 
 UNVERIFIED_US = 30 * MINUTE_US
@@ -61,9 +62,7 @@ def curfew_alerts(scene: Scene, monitored: Sequence[Interval], due: list[int]) -
     return found
 
 
-def _window_alerts(
-    scene: Scene, curfew: Curfew, window: Interval, every: list[Episode], due: list[int]
-) -> list[Alert]:
+def _window_alerts(scene: Scene, curfew: Curfew, window: Interval, every: list[Episode], due: list[int]) -> list[Alert]:
     """All alerts of one window [start, end)."""
     known_to = min(window[1], scene.as_of_us)
     within = [
@@ -92,12 +91,12 @@ def _window_alerts(
 
 
 def _settled(scene: Scene, window: Interval, what: object, write: Callable[[], Alert]) -> Alert:
-    """The alert of a window that is over is written once."""
+    """The alert of a window that is over, for the fixes too, is written once."""
     key = (scene.slot.number, window, what)
     alert: Alert | None = scene.settled.get(key)
     if alert is None:
         alert = write()
-        if scene.as_of_us >= window[1]:
+        if settled_to_us(scene) >= window[1]:
             scene.settled[key] = alert
     return alert
 
@@ -160,13 +159,10 @@ def _absence_alert(scene: Scene, curfew: Curfew, window: Interval, absence: Abse
     )  # fmt: skip
 
 
-def _unverified_alert(
-    scene: Scene, curfew: Curfew, window: Interval, unknown: list[Episode], unknown_us: int
-) -> Alert:
+def _unverified_alert(scene: Scene, curfew: Curfew, window: Interval, unknown: list[Episode], unknown_us: int) -> Alert:
     active = scene.as_of_us < window[1] and unknown[-1].end_us >= scene.as_of_us
-    text = "Nobody can say where the wearer was for {:.0f} minutes of the curfew of {} to {}".format(
-        unknown_us / MINUTE_US, _local(window[0], curfew), _local(window[1], curfew)
-    )
+    start, end = _local(window[0], curfew), _local(window[1], curfew)
+    text = f"Nobody can say where the wearer was for {unknown_us / MINUTE_US:.0f} minutes of the curfew of {start} to {end}"
     last = max((e.began_row for e in unknown), default=-1)
     return Alert(
         wearer=scene.trail.wearer, device=device_of(scene, [], unknown[0]), rule="curfew.unverified", subject=curfew.id,

@@ -28,6 +28,12 @@ class Scene(NamedTuple):
     """Alerts of the past by what made them: they need not be written again while fixes only come in order."""
 
 
+def settled_to_us(scene: Scene) -> int:
+    """The instant up to which fixes that come in order change nothing any more: the newest fix, where it is past."""
+    times = scene.trail.column("time_us")
+    return min(scene.as_of_us, int(times[-1])) if len(times) else -(2**62)
+
+
 def rows_within(scene: Scene, pieces: Sequence[Interval]) -> list[int]:
     """The trail rows of fixes that carry weight within any of the intervals [start, end)."""
     times, bits = scene.trail.column("time_us"), scene.trail.column("flags")

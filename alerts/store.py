@@ -18,7 +18,7 @@ ON CONFLICT (id) DO UPDATE SET rule = EXCLUDED.rule, grade = EXCLUDED.grade, con
 """
 
 
-class Delivery(NamedTuple):
+class Outgoing(NamedTuple):
     """To which channels versions go, and when this was written [us]."""
 
     channels: Sequence[str]
@@ -52,12 +52,12 @@ def write_entries(connection: Connection, entries: Iterable[Entry], now_us: int)
             cursor.executemany(_ALERT, rows)
 
 
-def write_versions(connection: Connection, versions: Sequence[Version], seq: int, delivery: Delivery) -> int:
+def write_versions(connection: Connection, versions: Sequence[Version], seq: int, outgoing: Outgoing) -> int:
     """Store versions after `seq` and put each into the outbox of every channel; returns the last number given."""
     if not versions:
         return seq
-    now = to_datetime(delivery.now_us)
-    latency = None if delivery.received_us is None else (delivery.now_us - delivery.received_us) / 1000
+    now = to_datetime(outgoing.now_us)
+    latency = None if outgoing.received_us is None else (outgoing.now_us - outgoing.received_us) / 1000
     retracted = [(v.version, v.id) for v in versions if v.retracted]
     with connection.cursor() as cursor:
         if retracted:
@@ -72,7 +72,7 @@ def write_versions(connection: Connection, versions: Sequence[Version], seq: int
         )
         cursor.executemany(
             "INSERT INTO outbox (alert_id, version, channel, next_at) VALUES (%s, %s, %s, %s)",
-            [(v.id, v.version, channel, now) for v in versions for channel in delivery.channels],
+            [(v.id, v.version, channel, now) for v in versions for channel in outgoing.channels],
         )
     return seq + len(versions)
 

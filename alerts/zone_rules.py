@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from alerts.alert import GRADES, Alert, iso, lower_grade, on_grid
-from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, why
+from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, settled_to_us, why
 from engine.times import DAY_US, MINUTE_US
-from geofence.episodes import IN, OPEN_US, OUT, SINGLE, UNKNOWN, Episode, episodes, speaks_at_us
+from geofence.episodes import OPEN_US, Episode, episodes, speaks_at_us
+from geofence.kernels import IN, OUT, SINGLE, UNKNOWN
 from geofence.zone import Zone
 
 MERGE_GAP_US = 30 * MINUTE_US
@@ -82,7 +83,7 @@ def _joined(breaches: list[Breach]) -> list[list[Breach]]:
 
 
 def _settled_alert(scene: Scene, zone: Zone, group: list[Breach]) -> Alert:
-    if group[-1].end_us > scene.as_of_us:
+    if group[-1].end_us > settled_to_us(scene):
         return _alert(scene, zone, group)
     key = (scene.slot.number, *group)
     alert: Alert | None = scene.settled.get(key)

@@ -45,7 +45,8 @@ def medians(candidates: Mapping[str, Callable[[], object]], rounds: int = 5) -> 
 def rows(bench: str, units: int, unit: str, seconds: Mapping[str, float], peer: str) -> list[Row]:
     """A row for each candidate, with its ratio to the peer."""
     return [
-        Row(bench, name, units, unit, each, None if name == peer else seconds[peer] / each) for name, each in seconds.items()
+        Row(bench, name, units, unit, each, None if name == peer else seconds[peer] / each)
+        for name, each in seconds.items()
     ]
 
 

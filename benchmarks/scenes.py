@@ -109,9 +109,7 @@ def _drift(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float
     return noise
 
 
-def _zone(
-    rng: np.random.Generator, name: str, wearer: str, centre: NDArray[np.float64], n_vertices: int
-) -> dict[str, Any]:
+def _zone(rng: np.random.Generator, name: str, wearer: str, centre: NDArray[np.float64], n_vertices: int) -> dict[str, Any]:
     angle = np.linspace(0.0, 2 * np.pi, n_vertices, endpoint=False)
     radius = rng.uniform(60.0, 250.0) * rng.uniform(0.7, 1.0, n_vertices)
     lat, lon = degrees(centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle))

@@ -69,7 +69,10 @@ class Activations:
         for row in self.rows:
             if row.to_us <= row.from_us:
                 raise InputError(
-                    f"device {row.device}", field="to", value=to_iso(row.to_us), expected=f"later than {to_iso(row.from_us)}"
+                    f"device {row.device}",
+                    field="to",
+                    value=to_iso(row.to_us),
+                    expected=f"later than {to_iso(row.from_us)}",
                 )
         for one, two in zip(self.rows, self.rows[1:], strict=False):
             if one.device == two.device and two.from_us < one.to_us:

@@ -23,9 +23,7 @@ def connect(url: str, wait_s: float = 30.0) -> Connection:
         except psycopg.OperationalError as fault:
             if time.monotonic() >= give_up:
                 reason = str(fault).strip().splitlines()[0]
-                raise UnreachableError(
-                    f"database {shown(url)} is not reachable after {wait_s:.0f} s: {reason}"
-                ) from None
+                raise UnreachableError(f"database {shown(url)} is not reachable after {wait_s:.0f} s: {reason}") from None
             time.sleep(min(1.0, max(0.0, give_up - time.monotonic())))
 
 
@@ -40,7 +38,7 @@ def shown(url: str) -> str:
 
 def migrate(url: str, folders: Iterable[Path]) -> int:
     """Bring the schema up to date; returns how many migrations were applied."""
-    from yoyo import get_backend, read_migrations
+    from yoyo import get_backend, read_migrations  # noqa: PLC0415 - slow to import, and only migrations need it
 
     backend = get_backend(_yoyo_url(url))
     try:

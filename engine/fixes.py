@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ OPTIONAL = (
     Column("satellites", "i4", "satellites", 1, 1000, "a count"),
     Column("battery_pct", "i4", "battery_pct", 1, 100, "percent"),
 )
-CONTENT = tuple(c.name for c in (*POSITION, *OPTIONAL)) + ("source",)
+CONTENT = (*(c.name for c in (*POSITION, *OPTIONAL)), "source")
 """The columns that make the content of a fix, in order: all but device, time and `received_s`."""
 
 _DTYPES = (
@@ -104,7 +104,7 @@ class Fixes:
 
     def take(self, where: NDArray[Any] | slice) -> Fixes:
         """The fixes at these indices (or of this mask), in that order."""
-        return replace(self, **{name: self.column(name)[where] for name in NAMES})
+        return Fixes(self.devices, **{name: self.column(name)[where] for name in NAMES})
 
     def content(self) -> NDArray[np.int64]:
         """A 64-bit hash of each fix's content (all fields but device, time and received): part of the identity."""

@@ -44,7 +44,7 @@ def metres_per_e7(lat_e7: float) -> tuple[float, float]:
 
 
 @kernel
-def distance_m(lat1_e7: int, lon1_e7: int, lat2_e7: int, lon2_e7: int) -> float:
+def distance_m(lat1_e7: Any, lon1_e7: Any, lat2_e7: Any, lon2_e7: Any) -> float:
     """Distance of two points on WGS84 [m]: by the radii of curvature at the middle latitude where they are within 0.02
     degree (about 2 km; error below 1 mm up to 70 degrees of latitude), by Vincenty's inverse formula beyond."""
     dlat = float(np.int64(lat2_e7) - np.int64(lat1_e7))

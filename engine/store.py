@@ -50,9 +50,7 @@ class FixStore:
         ids = np.array([*self._device_ids(fixes.devices)], np.int32)[fixes.device]
         with self.connection.cursor() as cursor:
             cursor.execute(_STAGING)
-            with cursor.copy(
-                sql.SQL("COPY fix_staging ({}) FROM STDIN (FORMAT BINARY)").format(_names(_COLUMNS))
-            ) as copy:
+            with cursor.copy(sql.SQL("COPY fix_staging ({}) FROM STDIN (FORMAT BINARY)").format(_names(_COLUMNS))) as copy:
                 copy.write(copy_image(fixes, ids))
             cursor.execute(
                 sql.SQL(
@@ -84,7 +82,8 @@ class FixStore:
         box_e7: tuple[int, int, int, int] | None = None,
     ) -> Fixes:  # fmt: skip
         """Fixes in [from_us, to_us] of these devices (all where None), within a box (west, south, east, north)."""
-        conditions, values = [sql.SQL("true")], []
+        conditions: list[sql.Composable] = [sql.SQL("true")]
+        values: list[object] = []
         if devices is not None:
             conditions.append(sql.SQL("d.name = ANY(%s)"))
             values.append(list(devices))
@@ -129,7 +128,7 @@ class FixStore:
     def _read(self, query: sql.Composed, values: list[object]) -> Fixes:
         """Run a query of _COLUMNS through binary COPY and cut its image into columns."""
         with self.connection.cursor() as cursor:
-            names = {number: name for number, name in cursor.execute("SELECT device_id, name FROM device")}
+            names: dict[int, str] = dict(cursor.execute("SELECT device_id, name FROM device").fetchall())
             copying = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
             image = bytearray()
             with cursor.copy(copying, values) as copy:
@@ -143,9 +142,7 @@ class FixStore:
     def _device_ids(self, names: Sequence[str]) -> Iterable[int]:
         unknown = sorted({name for name in names if name not in self._ids})
         if unknown:
-            self.connection.execute(
-                "INSERT INTO device (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [unknown]
-            )
+            self.connection.execute("INSERT INTO device (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [unknown])
             rows = self.connection.execute("SELECT name, device_id FROM device WHERE name = ANY(%s)", [unknown])
             self._ids.update(dict(rows.fetchall()))
         return (self._ids[name] for name in names)

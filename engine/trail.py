@@ -56,7 +56,10 @@ class Arranged:
 
 
 def arrange(
-    fixes: Fixes, wearer: NDArray[np.int32], percentile: NDArray[np.float64], silence_us: NDArray[np.int64],
+    fixes: Fixes,
+    wearer: NDArray[np.int32],
+    percentile: NDArray[np.float64],
+    silence_us: NDArray[np.int64],
     model: ErrorModel = TAG_MODEL,
 ) -> tuple[Arranged, NDArray[np.int32], int]:
     """Sort by (wearer, time, device, content), leave duplicates out with the earliest `received`, derive the errors.
@@ -66,7 +69,7 @@ def arrange(
     """
     content = fixes.content()
     order = _order(wearer, fixes, content)
-    plan = (wearer, percentile, silence_us, content)
+    plan: tuple[NDArray[Any], ...] = (wearer, percentile, silence_us, content)
     if order is not None:
         fixes, plan = fixes.take(order), tuple(c[order] for c in plan)
     again = _repeats(plan[0], fixes, plan[3])
@@ -126,8 +129,8 @@ class Trail:
         tail = {name: self.column(name)[first:] for name in (*NAMES, *_DERIVED)}
         joined = {name: np.concatenate([tail[name], batch.column(name)]) for name in NAMES}
         fixes = Fixes(batch.fixes.devices, **joined)
-        plan = [np.concatenate([tail[name], batch.column(name)]) for name in ("percentile", "silence_us")]
-        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), *plan, self._model)
+        percentile, silence_us = (np.concatenate([tail[name], batch.column(name)]) for name in ("percentile", "silence_us"))
+        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), percentile, silence_us, self._model)
         return merged, n_again
 
     def _unchanged(self, batch: Arranged, first: int) -> bool:
@@ -140,7 +143,9 @@ class Trail:
         for name in (*NAMES, *_DERIVED):
             column = self._columns.get(name)
             if column is None and len(batch) >= _WORTH_KEEPING:
-                self._columns[name] = batch.column(name)  # no copy: a view, which the next merge replaces by a copy with room
+                self._columns[name] = batch.column(
+                    name
+                )  # no copy: a view, which the next merge replaces by a copy with room
                 continue
             if column is None or stop > len(column) or not column.flags.owndata:
                 grown = np.empty(max(64, stop + stop // 2), _dtype(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ class Catalogue:
     """R-tree over zone boxes [1e-7 degree: west, south, east, north]; zones are told by their row in Places."""
 
     def __init__(self, boxes: NDArray[np.float64], rows: Sequence[int]) -> None:
-        self._index = Index(properties=Property(dimension=2), interleaved=True)
+        self._index: Any = Index(properties=Property(dimension=2), interleaved=True)
         for row, box in zip(rows, boxes, strict=True):
             self._index.insert(row, tuple(box))
         self.n_zones = len(rows)

@@ -105,4 +105,3 @@ def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[
         for t, x, y, sigma, bits in columns
         if not bits & flags.WEIGHTLESS
     ]
-

@@ -261,7 +261,6 @@ def place_evidence(
 ) -> float:  # fmt: skip
     """`evidence_of` a fix for a place: by bounds where the answer is clear, by the exact mass elsewhere."""
     ky, kx = metres_per_e7(float(y))
-    tail = sigma * tail_ratio
     nearest, within, deepest = np.inf, False, 0.0
     for p in range(parts[place], parts[place + 1]):
         if disc[p, 2] > 0.0:
@@ -354,7 +353,9 @@ def filter_places(
                         s.state, s.run_length, s.run_sign, s.logit = UNKNOWN, 0, 0, base_logit
                     elif s.last < 0:
                         s.logit = base_logit
-                    elif not (far and s.logit == -MOST_LOGIT and s.state == OUT and dt_us >= 1_000_000 and sigma <= COARSE_M):
+                    elif not (
+                        far and s.logit == -MOST_LOGIT and s.state == OUT and dt_us >= 1_000_000 and sigma <= COARSE_M
+                    ):
                         s.logit = relaxed(s.logit, base, dt_us * 1e-6, relax_s)
                     weight = 1.0
                     if sign == s.run_sign:

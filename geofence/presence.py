@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ _REACH_BACK = 240
 
 
 def presence(
-    columns: dict[str, NDArray[np.generic]], circle: Circle, first: int, last: int, settings: FilterSettings = FilterSettings()
+    columns: dict[str, NDArray[Any]], circle: Circle, first: int, last: int, settings: FilterSettings = FilterSettings()
 ) -> NDArray[np.float64]:
     """Posterior of being inside the circle after each of the rows first:last; nan for a fix that carries no weight.
 

@@ -172,7 +172,9 @@ def read_schedule(raw: Any, *, valid_from: object = None, valid_to: object = Non
     time_zone(name)
     rows = raw.get("weekly")
     if not isinstance(rows, list) or not rows:
-        raise InputError(field="weekly", value=rows, expected='a list of {"days": ["mon", ...], "start": "19:00", "end": "07:00"}')
+        raise InputError(
+            field="weekly", value=rows, expected='a list of {"days": ["mon", ...], "start": "19:00", "end": "07:00"}'
+        )
     weekly = tuple(_read_window(row) for row in rows)
     return Schedule(str(name), weekly, *read_validity(valid_from, valid_to))
 

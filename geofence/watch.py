@@ -200,7 +200,8 @@ class Watch:
     ) -> tuple[int, int]:  # fmt: skip
         """`filter_places` with this watch's settings; columns are time, latitude, longitude, sigma, flags, silence."""
         n, settings = len(states), self.settings
-        done: tuple[int, int] = filter_places(
+        run: Any = filter_places  # its arguments come from several tuples: too much for a type checker
+        done: tuple[int, int] = run(
             jobs, states, places, self._of_slot[:n, 1].copy(), self._single[:n], changes, kept,
             *columns, flags.WEIGHTLESS, *self.tail, self.raise_logit, self.clear_logit, settings.relax_s,
             settings.correlation_s, self.places.box, self.places.size, *self.places.shapes,
@@ -221,7 +222,9 @@ class _Feed:
 
     def add(self, trail: Trail, start: int, slots: list[Slot]) -> None:
         """Feed these slots the trail's rows from `start` on."""
-        for column, name in zip(self.columns, ("time_us", "lat_e7", "lon_e7", "sigma_m", "flags", "silence_us"), strict=True):
+        for column, name in zip(
+            self.columns, ("time_us", "lat_e7", "lon_e7", "sigma_m", "flags", "silence_us"), strict=True
+        ):
             column.append(trail.column(name)[start:])
         offset = start - self._n
         for slot in slots:
@@ -270,4 +273,3 @@ def _fresh() -> Any:
 
 def _logit(p: float) -> float:
     return math.log(p / (1.0 - p))
-

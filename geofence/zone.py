@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import shapely
@@ -33,7 +33,7 @@ class Circle(NamedTuple):
     radius_m: float
 
 
-Place = Circle | BaseGeometry
+Place: TypeAlias = Circle | BaseGeometry
 """A disc in metres, or a shapely Polygon or MultiPolygon in degrees of longitude and latitude."""
 
 
@@ -211,12 +211,13 @@ def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
             )  # fmt: skip
         area = polygons_of(shapely.make_valid(area))
     if area.is_empty or shapely.area(shapely.transform(area, lambda c: np.rint(c * 1e7))) == 0.0:
-        raise InputError(
-            "is no larger than the grid of 1e-7 degree", field="geometry", value=area.wkt, expected="an area"
-        )
+        raise InputError("is no larger than the grid of 1e-7 degree", field="geometry", value=area.wkt, expected="an area")
     if east - west > 180:
         raise InputError(
-            "is wider than half the world", field="coordinates", value=[west, east], expected="an area cut at the antimeridian"
+            "is wider than half the world",
+            field="coordinates",
+            value=[west, east],
+            expected="an area cut at the antimeridian",
         )
     return area
 
@@ -242,5 +243,3 @@ def _metres(raw: object, field: str, least: float) -> float:
 def wearers_unknown(zones: Iterable[Zone], known: set[str]) -> list[tuple[str, str]]:
     """(zone, wearer) pairs in which a zone names a wearer who is not known."""
     return [(z.id, w) for z in zones if z.wearers != EVERYBODY for w in z.wearers if w not in known]
-
-

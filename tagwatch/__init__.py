@@ -1,0 +1,1 @@
+"""The face: command line, settings, service, demo, simulator and console."""

@@ -68,8 +68,8 @@ def conditions_of(
     worn = read_activations(activations) if activations else Activations()
     if worn.rows:
         refuse_unknown_wearers(read, kept, {row.wearer for row in worn.rows})
-    extra = {} if plan is None else {"plan": plan, "model": model_of(plan.percentile)}
-    return Conditions(read, kept, worn, filter_settings, **extra)
+    plan = plan or Activation("", "", -(2**62))
+    return Conditions(read, kept, worn, filter_settings, plan, model_of(plan.percentile))
 
 
 def refuse_unknown_wearers(zones: Iterable[Zone], curfews: Iterable[Curfew], known: set[str]) -> None:

@@ -129,7 +129,9 @@ def _uploads(world: World, until_us: int) -> Fixes:
     return fixes.take(np.lexsort((fixes.time_us, fixes.device, fixes.received_s)))
 
 
-def _until_end(play: Play, settings: Settings, seconds: float | None, tags: threading.Thread, stop: threading.Event) -> None:
+def _until_end(
+    play: Play, settings: Settings, seconds: float | None, tags: threading.Thread, stop: threading.Event
+) -> None:
     """Ask the question once the burglary has been discovered, and again at the end; leave when it is time."""
     asked = False
     while not stop.wait(0.2):
@@ -224,5 +226,3 @@ def _seconds(text: str) -> float:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-

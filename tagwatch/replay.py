@@ -57,7 +57,7 @@ def history(fixes: Fixes, conditions: Conditions, as_of_us: int) -> Iterator[Ver
     order = past[np.argsort(fixes.received_s[past], kind="stable")]
     fixes = fixes.take(order)
     monitor, ledger = Monitor(conditions), Ledger()
-    due: dict[str, int] = {wearer: -(2**62) for wearer in monitor.trails}
+    due: dict[str, int] = dict.fromkeys(monitor.trails, -(2**62))
     starts = np.flatnonzero(np.diff(fixes.received_s, prepend=-1))
     arrivals = [*(int(fixes.received_s[s]) * 1_000_000 for s in starts), as_of_us]
     for k, now_us in enumerate(arrivals):

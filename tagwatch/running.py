@@ -87,9 +87,7 @@ def feed_of(service: Service) -> Feed:
     return feed
 
 
-def _deliver(
-    url: str, notifiers: Mapping[str, Notifier], clock: Callable[[], int], stopping: threading.Event
-) -> None:
+def _deliver(url: str, notifiers: Mapping[str, Notifier], clock: Callable[[], int], stopping: threading.Event) -> None:
     """Deliver what is due until told to stop, and then once more, so that what was just decided is told."""
     while True:
         try:

@@ -65,15 +65,25 @@ class Frontier:
     _beyond: dict[str, set[int]] = field(default_factory=dict)
 
     def note(self, device: str, seqs: Sequence[int]) -> int:
-        """Take numbers that are durable now; returns the highest up to which all are."""
-        until = self._until.get(device, min(seqs) - 1)
+        """Take numbers that are durable now; returns the highest up to which all are known to be.
+
+        A number at or below the frontier is a repeat, or a tag that counts from the start again: then only the unbroken run
+        from that number on is claimed, because to claim too little costs a repeat and too much a fix.
+        """
+        lowest, here = min(seqs), set(seqs)
+        until = self._until.get(device, lowest - 1)
+        again = lowest <= until
         beyond = self._beyond.setdefault(device, set())
-        beyond.update(n for n in seqs if n > until)
+        beyond.update(n for n in here if n > until)
         while until + 1 in beyond:
             until += 1
             beyond.discard(until)
         self._until[device] = until
-        return until
+        if not again:
+            return until
+        while lowest + 1 in here:
+            lowest += 1
+        return lowest
 
 
 class Session:
@@ -143,7 +153,9 @@ class Session:
         if now_us - self._refreshed_us < REFRESH_US and self._refreshed_us <= now_us:
             return
         self._refreshed_us = now_us
-        wearers = self._overdue(now_us) | {w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))}
+        wearers = self._overdue(now_us) | {
+            w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))
+        }
         self._prolonged.clear()
         taken = self.monitor.take(Fixes.empty(), now_us)  # fixes of the future whose time has come
         wearers |= set(taken.wearers)
@@ -165,8 +177,8 @@ class Session:
             entries += [e for e in self.ledger.entries(wearer) if before.get(e.id) != e.alert]
             self._prolonged.discard(wearer)
         alerts.store.write_entries(self.connection, entries, now_us)
-        delivery = alerts.store.Delivery(self._channels, self.clock(), received_us)
-        self._seq = alerts.store.write_versions(self.connection, versions, self._seq, delivery)
+        outgoing = alerts.store.Outgoing(self._channels, self.clock(), received_us)
+        self._seq = alerts.store.write_versions(self.connection, versions, self._seq, outgoing)
         self.counts.versions += len(versions)
 
     def _count(self, messages: Sequence[Message], decoded: Decoded, n_duplicates: int, n_unassigned: int) -> None:
@@ -252,4 +264,3 @@ def initialise(url: str, wait_s: float = 30.0) -> int:
 
 def _first_line(fault: Exception) -> str:
     return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-

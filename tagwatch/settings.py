@@ -22,7 +22,7 @@ class Broker(_Part):
 
     url: str = "mqtt://127.0.0.1:1883"
     client_id: str = "tagwatch"
-    protocol: str = Field("auto", pattern="^(auto|3.1.1|5)$")
+    protocol: str = Field(default="auto", pattern="^(auto|3.1.1|5)$")
     cafile: str | None = None
 
 
@@ -41,17 +41,17 @@ class RawLog(_Part):
 class Filter(_Part):
     """When a state is decided: posterior to raise and to clear at."""
 
-    raise_at: float = Field(0.95, gt=0.5, lt=1)
-    clear_at: float = Field(0.05, gt=0, lt=0.5)
+    raise_at: float = Field(default=0.95, gt=0.5, lt=1)
+    clear_at: float = Field(default=0.05, gt=0, lt=0.5)
 
 
 class Plan(_Part):
     """How devices without an activation report: percentile of the accuracy circle, intervals and grace [s]."""
 
-    percentile: float = Field(0.95, gt=0, lt=1)
-    fix_interval_s: int = Field(60, gt=0)
-    upload_interval_s: int = Field(600, ge=0)
-    grace_s: int = Field(300, ge=0)
+    percentile: float = Field(default=0.95, gt=0, lt=1)
+    fix_interval_s: int = Field(default=60, gt=0)
+    upload_interval_s: int = Field(default=600, ge=0)
+    grace_s: int = Field(default=300, ge=0)
 
 
 class Webhook(_Part):
@@ -64,7 +64,7 @@ class Webhook(_Part):
 class Console(_Part):
     """The web page, on 127.0.0.1."""
 
-    port: int = Field(8600, gt=0, lt=65536)
+    port: int = Field(default=8600, gt=0, lt=65536)
 
 
 class Settings(_Part):

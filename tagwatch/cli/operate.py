@@ -103,7 +103,9 @@ def _broker(config: Any) -> str:
     from tagwatch.settings import read_settings
 
     broker = read_settings(config).broker
-    probe = Subscriber(broker.url, f"{broker.client_id}-doctor", ("tagwatch/doctor",), broker.protocol, cafile=broker.cafile)
+    probe = Subscriber(
+        broker.url, f"{broker.client_id}-doctor", ("tagwatch/doctor",), broker.protocol, cafile=broker.cafile
+    )
     try:
         probe.connect(3.0)
         return f"{broker.url.rpartition('@')[2]}, MQTT {probe.protocol}"

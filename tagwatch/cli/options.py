@@ -14,7 +14,9 @@ import typer
 from engine.errors import InputError
 from engine.times import parse_time
 
-Trails = Annotated[list[str], typer.Argument(metavar="TRAIL...", help="Trail files (CSV, Parquet, GPX, OwnTracks .rec), or -")]
+Trails = Annotated[
+    list[str], typer.Argument(metavar="TRAIL...", help="Trail files (CSV, Parquet, GPX, OwnTracks .rec), or -")
+]
 TrailOption = Annotated[list[str] | None, typer.Option("--trails", help="Trail files, or - for standard input")]
 Zones = Annotated[str | None, typer.Option("--zones", help="Zones: GeoJSON FeatureCollection")]
 Curfews = Annotated[str | None, typer.Option("--curfews", help="Curfews: JSON list")]
@@ -25,7 +27,8 @@ Out = Annotated[str | None, typer.Option("--out", help="Where to write (default:
 Tz = Annotated[str | None, typer.Option("--tz", help="Zone of times that carry no offset, such as Europe/London")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, each told on standard error")]
 Percentile = Annotated[
-    float, typer.Option("--percentile", help="Probability that the accuracy circle holds the truth (tags 0.95, phones 0.68)")
+    float,
+    typer.Option("--percentile", help="Probability that the accuracy circle holds the truth (tags 0.95, phones 0.68)"),
 ]
 
 

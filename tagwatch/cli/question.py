@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import InputError
-from tagwatch.cli.options import ActivationsFile, Config, Events, Percentile, SkipBad, TrailOption, Tz, instant, say, zone_of
+from tagwatch.cli.options import (
+    ActivationsFile,
+    Config,
+    Events,
+    Percentile,
+    SkipBad,
+    TrailOption,
+    Tz,
+    instant,
+    say,
+    zone_of,
+)
 
 if TYPE_CHECKING:
     from crime_match.match import Match

@@ -9,7 +9,19 @@ import typer
 
 from engine.errors import InputError
 from tagwatch.cli.options import (
-    ActivationsFile, Curfews, Events, Out, Percentile, SkipBad, Trails, Tz, Zones, instant, output, say, zone_of,
+    ActivationsFile,
+    Curfews,
+    Events,
+    Out,
+    Percentile,
+    SkipBad,
+    Trails,
+    Tz,
+    Zones,
+    instant,
+    output,
+    say,
+    zone_of,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -150,6 +162,6 @@ def simulate(
 
     say(f"simulating {wearers} wearers for {days} days ...")
     world = make(wearers, days, seed)
-    for path in write(world, out, form):  # type: ignore[arg-type]
+    for path in write(world, out, form):
         say(f"  {path}")
     say(f"{len(world.fixes):,} fixes")

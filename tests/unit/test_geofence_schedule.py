@@ -112,7 +112,7 @@ def plain_in_force(weekly: list[tuple[list[str], str, str]], minute_us: int, zon
             end += timedelta(days=end_text < start_text)
             # What comes twice is in force from its first start to its second end: at the second time of 01:10 a window
             # from 01:15 has begun already, and at the first time of 01:50 a window to 01:45 has not ended yet.
-            begun = wall >= start or (local.fold == 1 and wall + timedelta(hours=1) > start >= first_of_fold(start, zone))
+            begun = wall >= start or (local.fold == 1 and is_ambiguous(start, zone))
             ended = wall >= end and not (local.fold == 0 and is_ambiguous(end, zone) and is_ambiguous(wall, zone))
             if begun and not ended:
                 return True
@@ -122,11 +122,6 @@ def plain_in_force(weekly: list[tuple[list[str], str, str]], minute_us: int, zon
 def is_ambiguous(wall: datetime, zone: ZoneInfo) -> bool:
     early, late = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     return early is not None and late is not None and early > late
-
-
-def first_of_fold(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The start itself where it is a time that occurs twice, else a time that no start reaches."""
-    return wall if is_ambiguous(wall, zone) else datetime.max
 
 
 CLOCK = st.sampled_from(

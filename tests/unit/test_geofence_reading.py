@@ -1,0 +1,264 @@
+"""Bad zones and curfews: each gives one line that names the feature, the field, the value and what was expected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import shapely
+
+from engine.errors import InputError
+from geofence.curfew import read_curfews
+from geofence.zone import Circle, read_zones, wearers_unknown
+
+SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
+BOW_TIE = [[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]
+SWAPPED = [[53, -100], [54, -100], [54, -101], [53, -100]]
+
+
+def polygon(*rings: Any) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": list(rings)}
+
+
+def point(*coordinates: Any) -> dict[str, Any]:
+    return {"type": "Point", "coordinates": list(coordinates)}
+
+
+def feature(geometry: Any = None, **given: Any) -> dict[str, Any]:
+    properties = {"id": "z", "kind": "exclusion", "wearers": "*"} | given
+    return {"type": "Feature", "properties": properties, "geometry": geometry or polygon(SQUARE)}
+
+
+def collection(*features: Any) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": list(features)}
+
+
+def weekly(**more: Any) -> dict[str, Any]:
+    return {"timezone": "UTC", "weekly": [{"days": ["mon"], "start": "08:00", "end": "09:00"} | more]}
+
+
+WHERE = r"^feature 1 \(id z\): "
+BAD_ZONES: list[tuple[Any, str]] = [
+    ({"type": "Feature"}, "^type is 'Feature': expected a GeoJSON FeatureCollection"),
+    ([1], "^type is 'list': expected"),
+    ({"type": "FeatureCollection", "features": None}, "^type is"),
+    (collection(None), "^feature 1: properties is missing"),
+    (collection("x"), "^feature 1: properties is 'x'"),
+    (collection({"type": "Feature", "properties": None}), "^feature 1: properties is missing"),
+    (collection({"type": "Feature", "properties": [1]}), r"^feature 1: properties is \[1\]"),
+    (collection(feature(id=None)), "^feature 1: id is missing"),
+    (collection(feature(id=5)), r"^feature 1 \(id 5\): id is 5"),
+    (collection(feature(id=" ")), "id is ' '"),
+    (collection(feature(), feature()), "^feature 2: id is 'z': is also the id of feature 1"),
+    (collection(feature(kind="danger")), WHERE + "kind is 'danger': expected exclusion or inclusion"),
+    (collection(feature(kind=["exclusion"])), WHERE + "kind is"),
+    (collection(feature(wearers=None)), WHERE + "wearers is missing"),
+    (collection(feature(wearers=[])), WHERE + r"wearers is \[\]"),
+    (collection(feature(wearers=[1])), WHERE + "wearers is"),
+    (collection(feature(grade="severe")), WHERE + "grade is 'severe': expected one of critical"),
+    (collection(feature(buffer_m=-1)), WHERE + "buffer_m is -1: expected metres from 0"),
+    (collection(feature(buffer_m="")), WHERE + "buffer_m is ''"),
+    (collection(feature(buffer_m=False)), WHERE + "buffer_m is False"),
+    (collection(feature(valid_from="2026-02-30")), WHERE + "valid_from is '2026-02-30': expected a date"),
+    (collection(feature(valid_from=False)), WHERE + "valid_from is False"),
+    (
+        collection(feature(valid_from="2026-03-02", valid_to="2026-03-01")),
+        WHERE + "valid_to is '2026-03-01': expected 2026-03-02",
+    ),
+    (collection(feature(timezone="Mars")), WHERE + "timezone is 'Mars'"),
+    (collection(feature(timezone=5)), WHERE + "timezone is 5"),
+    (collection(feature(timezone=[5])), WHERE + r"timezone is \[5\]"),
+    (collection(feature(timezone="Europe")), WHERE + "timezone is 'Europe'"),
+    (collection(feature(timezone="../../etc/hostname")), WHERE + "timezone is"),
+    (collection(feature(schedule={})), WHERE + "timezone is missing"),  # not: in force at all times
+    (collection(feature(schedule=[])), WHERE + r"schedule is \[\]"),
+    (collection(feature(schedule=False)), WHERE + "schedule is False"),
+    (collection(feature(schedule=weekly(days=["mon", "funday"]))), WHERE + "days is 'funday': expected one of mon"),
+    (collection(feature(schedule=weekly(days="mon"))), WHERE + "days is 'mon': expected a list"),
+    (collection(feature(schedule=weekly(start="25:00"))), WHERE + "start is '25:00': expected a time of day"),
+    # geometry
+    (collection(feature() | {"geometry": None}), WHERE + "geometry is missing"),
+    (collection(feature({"type": "LineString", "coordinates": SQUARE})), WHERE + "geometry is 'LineString'"),
+    (collection(feature({"type": "Polygon"})), WHERE + "coordinates is missing"),
+    (collection(feature({"type": "Polygon", "coordinates": 5})), WHERE + "coordinates is 5: expected a list"),
+    (collection(feature({"type": "Polygon", "coordinates": SQUARE})), WHERE + "coordinates is .* cannot be read"),
+    (collection(feature(polygon())), WHERE + "geometry is 'POLYGON EMPTY'"),
+    (collection(feature(polygon([[0, 0], [1, 0], [1, 1, 2], [0, 0]]))), WHERE + "coordinates is .* cannot be read"),
+    (collection(feature(polygon(BOW_TIE))), WHERE + r"geometry is 'Polygon': is not valid: Self-intersection\[0.5 0.5\]"),
+    (collection(feature(polygon([[0, 0], [1, 0], [math.nan, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[2\]\[0\] is nan"),
+    (
+        collection(feature(polygon([[0, math.inf], [1, 0], [1, 1], [0, math.inf]]))),
+        WHERE + r"coordinates\[0\]\[0\]\[1\] is inf",
+    ),
+    (collection(feature(polygon([[0, 0], [1e300, 0], [1, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[1\]\[0\] is 1e\+300"),
+    (collection(feature(polygon([[0, 0], [True, 0], [1, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[1\]\[0\] is True"),
+    (collection(feature(polygon([[0, 0], ["1", 0], [1, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[1\]\[0\] is '1'"),
+    (collection(feature(polygon([[0, 0], [None, 0], [1, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[1\]\[0\] is missing"),
+    (
+        collection(feature(polygon(SWAPPED))),
+        WHERE + "coordinates is .*: reaches outside the world: expected .longitude, latitude.",
+    ),
+    (
+        collection(feature(polygon([[-179, 0], [179, 0], [179, 1], [-179, 0]]))),
+        WHERE + "coordinates is .* wider than half the world",
+    ),
+    (
+        collection(feature(polygon([[0, 0], [1e-9, 0], [1e-9, 1e-9], [0, 0]]))),
+        WHERE + "geometry is .* no larger than the grid",
+    ),
+    (collection(feature(point(0, 53))), WHERE + "radius_m is missing: expected metres from 1 to 50000"),
+    (collection(feature(point(0, 53), radius_m=-5)), WHERE + "radius_m is -5"),
+    (collection(feature(point(0, 53), radius_m=math.nan)), WHERE + "radius_m is nan"),
+    (collection(feature(point(0, 53), radius_m=True)), WHERE + "radius_m is True"),
+    (collection(feature(point(0, 53), radius_m="100")), WHERE + "radius_m is '100'"),
+    (collection(feature(point(53, -151), radius_m=100)), WHERE + "lat is -151: expected degrees from -90 to 90"),
+    (collection(feature(point(math.nan, 1), radius_m=100)), WHERE + "lon is nan"),
+    (collection(feature(point(True, 1), radius_m=100)), WHERE + "lon is True"),
+    (collection(feature(point(0), radius_m=100)), WHERE + r"coordinates is \[0\]"),
+    (
+        collection(feature(point(179.999, 10), radius_m=500)),
+        WHERE + "radius_m is 500: reaches over the antimeridian or a pole",
+    ),
+    (collection(feature(point(0, 89.999), radius_m=500)), WHERE + "radius_m is 500: reaches over"),
+]
+
+
+@pytest.mark.parametrize(("raw", "message"), BAD_ZONES, ids=[message.removeprefix(WHERE)[:40] for _, message in BAD_ZONES])
+def test_a_bad_zone_is_refused_in_one_line(raw: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as fault:
+        read_zones(raw)
+    assert "\n" not in str(fault.value)
+    assert fault.value.field
+    assert fault.value.expected
+
+
+def test_a_self_intersection_is_mended_where_asked() -> None:
+    (zone,) = read_zones(collection(feature(polygon(BOW_TIE))), repair=True)
+    assert not isinstance(zone.place, Circle)
+    assert zone.place.is_valid
+    assert zone.place.area == pytest.approx(0.5)
+    assert zone.place.covers(shapely.Point(0.1, 0.5))
+
+
+@pytest.mark.parametrize("ring", [[[0, 0], [1, 1], [0, 0]], [[0, 0], [1, 1], [0.5, 0.5], [0, 0]]])
+def test_a_line_is_no_area_and_mending_does_not_make_one(ring: Any) -> None:
+    for repair in (False, True):
+        with pytest.raises(InputError, match=WHERE + "geometry is"):
+            read_zones(collection(feature(polygon(ring))), repair=repair)
+
+
+def test_a_bad_number_is_not_mended_away() -> None:
+    with pytest.raises(InputError, match=r"coordinates\[0\]\[2\]\[0\] is nan"):
+        read_zones(collection(feature(polygon([[0, 0], [1, 0], [math.nan, 1], [0, 0]]))), repair=True)
+
+
+def test_good_zones_are_read_as_they_are() -> None:
+    rows = collection(
+        feature(polygon([[*v, 12.5] for v in SQUARE], [[0.2, 0.2], [0.4, 0.2], [0.4, 0.4], [0.2, 0.2]]), name="Park"),
+        feature(
+            {"type": "MultiPolygon", "coordinates": [[SQUARE], [[[2, 2], [3, 2], [3, 3], [2, 2]]]]}, id="m", grade="low"
+        ),
+        feature(
+            point(-0.1, 53, 20), id="c", kind="inclusion", wearers=["b", "a", "b"], radius_m=100, buffer_m=25, name=None
+        ),
+    )
+    park, several, disc = read_zones(rows)
+    assert (park.name, park.wearers, park.buffer_m, park.timezone) == ("Park", ("*",), 0.0, "UTC")
+    assert several.place.area == pytest.approx(1.5)
+    assert disc.place == Circle(530_000_000, -1_000_000, 100.0)
+    assert (disc.name, disc.wearers, disc.buffer_m) == ("c", ("a", "b"), 25.0)
+    assert disc.concerns("a")
+    assert not disc.concerns("c")
+    assert park.concerns("c")
+    assert wearers_unknown([park, disc], {"a"}) == [("c", "b")]
+    assert len({zone.version for zone in read_zones(rows)}) == 3
+    assert [zone.version for zone in read_zones(rows)] == [park.version, several.version, disc.version]
+
+
+def test_a_disc_may_end_just_before_the_antimeridian() -> None:
+    assert read_zones(collection(feature(point(179.99, 0), radius_m=1000)))
+
+
+CURFEW = {
+    "id": "c", "wearer": "w", "place": {"lat": 53, "lon": 0, "radius_m": 50}, "timezone": "Europe/London",
+    "weekly": [{"days": ["mon"], "start": "22:00", "end": "06:00"}],
+}  # fmt: skip
+
+
+def window(**more: Any) -> dict[str, Any]:
+    return {"weekly": [{"days": ["mon"], "start": "22:00", "end": "06:00"} | more]}
+
+
+BAD_CURFEWS: list[tuple[dict[str, Any], str]] = [
+    ({"id": None}, "id is missing"),
+    ({"id": 5}, "id is 5"),
+    ({"wearer": ""}, "wearer is ''"),
+    ({"place": None}, "place is missing"),
+    ({"place": {}}, "lat is missing: expected degrees"),
+    ({"place": []}, r"place is \[\]"),
+    ({"place": "home"}, "place is 'home'"),
+    ({"place": {"zone": "nowhere"}}, "place is 'nowhere': expected the id of a zone in the zones file"),
+    ({"place": {"zone": ["z"]}}, r"place is \['z'\]: expected the id of a zone"),
+    ({"place": {"zone": None}}, "place is missing: expected the id of a zone"),
+    ({"place": {"lat": math.nan, "lon": 0, "radius_m": 50}}, "lat is nan"),
+    ({"place": {"lat": -151, "lon": 53, "radius_m": 50}}, "lat is -151"),
+    ({"place": {"lat": 53, "lon": 0}}, "radius_m is missing"),
+    ({"place": [{"zone": "z"}, 5]}, "place is 5"),
+    (window(start="25:00"), "start is '25:00': expected a time of day from 00:00 to 24:00"),
+    (window(end="24:01"), "end is '24:01'"),
+    (window(end="22:00"), "end is '22:00': equals the start"),
+    (window(start="24:00"), "start is '24:00': expected a time of day from 00:00 to 23:59"),
+    (window(start=22), "start is 22"),
+    (window(start="22:00\n"), "start is"),
+    (window(end=None), "end is missing"),
+    (window(days=["funday"]), "days is 'funday': expected one of mon"),
+    (window(days=None), "days is missing"),
+    (window(days=[]), r"days is \[\]"),
+    ({"weekly": None}, "weekly is missing"),
+    ({"weekly": []}, r"weekly is \[\]"),
+    ({"weekly": [5]}, "weekly is 5"),
+    ({"timezone": "Europe/Londres"}, "timezone is 'Europe/Londres'"),
+    ({"timezone": None}, "timezone is missing"),
+    ({"grace_minutes": -1}, "grace_minutes is -1"),
+    ({"grace_minutes": math.nan}, "grace_minutes is nan"),
+    ({"grace_minutes": "5"}, "grace_minutes is '5'"),
+    ({"grace_minutes": True}, "grace_minutes is True"),
+    ({"valid_from": "soon"}, "valid_from is 'soon'"),
+    ({"valid_from": "2026-03-02", "valid_to": "2026-03-01"}, "valid_to is '2026-03-01'"),
+    ({"exceptions": 5}, "exceptions is 5"),
+    ({"exceptions": [5]}, "kind is missing"),
+    ({"exceptions": [{"kind": "holiday"}]}, "kind is 'holiday': expected authorised or extra"),
+    ({"exceptions": [{"kind": "extra", "to": "2026-03-01T10:00"}]}, "from is missing"),
+    (
+        {"exceptions": [{"kind": "extra", "from": "2026-03-02", "to": "2026-03-01T10:00"}]},
+        "to is '2026-03-01T10:00': expected later",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_CURFEWS, ids=[message[:40] for _, message in BAD_CURFEWS])
+def test_a_bad_curfew_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
+    zones = read_zones(collection(feature()))
+    with pytest.raises(InputError, match=rf"^curfew 1( \(id .*\))?: {message}") as fault:
+        read_curfews([CURFEW | change], zones)
+    assert "\n" not in str(fault.value)
+    assert fault.value.field
+    assert fault.value.expected
+
+
+def test_curfews_are_a_list_of_objects_with_their_own_ids() -> None:
+    with pytest.raises(InputError, match=r"^curfews is 'dict': expected a JSON list"):
+        read_curfews(CURFEW)
+    with pytest.raises(InputError, match=r"^curfew 1: curfew is 5"):
+        read_curfews([5])
+    with pytest.raises(InputError, match=r"^curfew 2 \(id c\): id is 'c': expected an id that no other"):
+        read_curfews([CURFEW, CURFEW])
+
+
+def test_a_good_curfew_is_read_as_it_is() -> None:
+    zones = read_zones(collection(feature()))
+    (one,) = read_curfews([CURFEW | {"place": [{"zone": "z"}, CURFEW["place"]], "grace_minutes": 2.5}], zones)
+    assert one.places == (zones[0].place, Circle(530_000_000, 0, 50.0))
+    assert one.grace_us == 150_000_000
+    assert one.windows(0, 0) == []
