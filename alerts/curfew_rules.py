@@ -47,8 +47,8 @@ def curfew_alerts(scene: Scene, monitored: Sequence[Interval], due: list[int]) -
         return []
     every = episodes(scene.slot, scene.trail, scene.watch, as_of)
     due.append(speaks_at_us(scene.slot, scene.watch) + 1)
-    for start, end in curfew.windows(as_of, as_of + 8 * DAY_US)[:2]:
-        due += (start + 1, end + 1)
+    for start, end in (*curfew.windows(as_of, as_of + 8 * DAY_US)[:2], *monitored):
+        due += (start + 1, end)
     if not every or every[0].start_us > monitored[0][0]:
         every.insert(0, Episode(UNKNOWN, monitored[0][0], every[0].start_us if every else 2**62))
     begins = [e.start_us for e in every]

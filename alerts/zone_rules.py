@@ -37,7 +37,9 @@ def zone_alerts(scene: Scene, due: list[int]) -> list[Alert]:
         return []
     horizon = as_of + LOOK_AHEAD_US
     windows = [window for window in zone.in_force(breaches[0].start_us, horizon) if window[0] < as_of]
-    due += [edge + 1 for window in zone.in_force(as_of, horizon)[:2] for edge in window if as_of < edge < horizon]
+    # what begins at an instant shows just after it, what ends there at it
+    edges = [edge for start, end in zone.in_force(as_of, horizon)[:2] for edge in (start + 1, end)]
+    due += [edge for edge in edges if as_of + 1 < edge < horizon]
     in_force = [cut for breach in breaches for window in windows if (cut := _cut(breach, *window)) is not None]
     return [_settled_alert(scene, zone, group) for group in _joined(in_force)]
 

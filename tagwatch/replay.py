@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.alert import Alert
 from alerts.ledger import Ledger, Version
+from engine.activations import Activations
 from engine.fixes import Fixes
 from tagwatch.monitor import Conditions, Monitor
 
@@ -39,7 +41,7 @@ def replay(fixes: Fixes, conditions: Conditions, as_of_us: int, threads: int | N
     n_threads = threads or min(os.cpu_count() or 1, 1 + len(fixes) // _WORTH_A_THREAD)
     parts = list(_parts(fixes, conditions, n_threads))
     with ThreadPoolExecutor(max(1, len(parts))) as pool:
-        done = list(pool.map(lambda part: _replay_part(part, conditions, as_of_us), parts))
+        done = list(pool.map(lambda part: _replay_part(part, as_of_us), parts))
     whole = Replayed([], n_after=n_after)
     for part in done:
         whole.alerts += part.alerts
@@ -78,20 +80,44 @@ def _settle(monitor: Monitor, ledger: Ledger, due: dict[str, int], wearers: list
     return made
 
 
-def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[Fixes]:
-    """The fixes cut by wearer into parts of about the same size; without activations the device is the wearer."""
-    if n_parts <= 1 or conditions.activations.rows:
-        yield fixes
+def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple[Fixes, Conditions]]:
+    """Fixes and conditions cut by wearer into parts of about the same size; without activations the device is the wearer."""
+    if n_parts <= 1:
+        yield fixes, conditions
         return
-    sizes = np.bincount(fixes.device, minlength=len(fixes.devices))
-    part = np.cumsum(sizes) * n_parts // (sizes.sum() + 1)
+    rows = conditions.activations.rows
+    if not rows:
+        for mine in _masks(fixes.device, len(fixes.devices), n_parts):
+            yield fixes.take(mine), conditions
+        return
+    wearers = sorted({row.wearer for row in rows})
+    number = {wearer: k for k, wearer in enumerate(wearers)}
+    activation = conditions.activations.of_fixes(fixes)
+    of_row = np.array([number[row.wearer] for row in rows], np.int32)
+    # A fix outside every activation goes with the first wearer's part, where it is counted.
+    wearer = np.where(activation >= 0, of_row[activation], 0)
+    for k, part in enumerate(_cuts(wearer, len(wearers), n_parts)):
+        mine = {name for name in wearers if part[number[name]]}
+        curfews = [c for c in conditions.curfews if c.wearer in mine or (k == 0 and c.wearer not in number)]
+        worn = Activations(row for row in rows if row.wearer in mine)
+        yield fixes.take(part[wearer]), replace(conditions, curfews=curfews, activations=worn)
+
+
+def _masks(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:
+    for part in _cuts(owner, n_owners, n_parts):
+        yield part[owner]
+
+
+def _cuts(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:
+    """For each part which owners (n_owners,) are in it, so that the parts have about the same number of fixes."""
+    sizes = np.bincount(owner, minlength=n_owners)
+    part = (np.cumsum(sizes) - sizes) * n_parts // max(1, int(sizes.sum()))
     for k in range(n_parts):
-        mine = part[fixes.device] == k
-        if mine.any():
-            yield fixes.take(mine)
+        yield part == k
 
 
-def _replay_part(fixes: Fixes, conditions: Conditions, as_of_us: int) -> Replayed:
+def _replay_part(part: tuple[Fixes, Conditions], as_of_us: int) -> Replayed:
+    fixes, conditions = part
     monitor = Monitor(conditions)
     taken = monitor.take(fixes, as_of_us)
     found: list[Alert] = []

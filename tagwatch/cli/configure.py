@@ -21,7 +21,8 @@ def group(kind: str) -> typer.Typer:
     @app.command("check")
     def check(file: File, zones: ZonesFile = None, repair: Repair = False) -> None:
         """Read the file and say what is wrong with it, without a database."""
-        say(f"{file}: {_count(_read(kind, file, zones, repair))} {kind}, no fault found")
+        count = _count(_read(kind, file, zones, repair))
+        say(f"{file}: {count} {kind if count != 1 else kind.removesuffix('s')}, no fault found")
 
     @app.command("import")
     def import_(file: File, zones: ZonesFile = None, repair: Repair = False, config: Config = None) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.fixes import Fixes
+    from ingest.fault import Fault
 
 ORDERS = ("time", "received")
 
@@ -38,15 +39,15 @@ def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
 
     if not skip_bad:
         return read_trails(paths, zone_of(tz))
-    faults: list[object] = []
+    faults: list[Fault] = []
 
-    def tell(fault: object) -> None:
+    def tell(fault: Fault) -> None:
         faults.append(fault)
-        say(f"tagwatch: left out: {fault}")
+        say(f"tagwatch: left out: {fault.error()}")
 
     fixes = read_trails(paths, zone_of(tz), tell)
     if faults:
-        say(f"tagwatch: {len(faults)} bad rows left out")
+        say(f"tagwatch: {len({(f.file, f.row, f.line) for f in faults})} bad rows left out")
     return fixes
 
 
