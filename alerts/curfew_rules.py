@@ -142,7 +142,8 @@ def _rule(absence: Absence) -> str:
 def _absence_alert(scene: Scene, curfew: Curfew, window: Interval, absence: Absence, away_us: int) -> Alert:
     rule = _rule(absence)
     active = not absence.returned and scene.as_of_us < window[1]
-    rows = rows_within(scene, [(e.start_us, e.end_us) for e in absence.out])
+    # an episode that goes on at the instant has its newest fix at it
+    rows = rows_within(scene, [(e.start_us, e.end_us + (e.end_us == scene.as_of_us < window[1])) for e in absence.out])
     strongest = max(absence.out, key=lambda e: (e.posterior, -e.start_us))
     text = _TEXTS[rule].format(start=_local(window[0], curfew), end=_local(window[1], curfew))
     return Alert(

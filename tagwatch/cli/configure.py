@@ -32,6 +32,7 @@ def group(kind: str) -> typer.Typer:
 
         with _connection(config) as connection:
             content = _read(kind, file, zones, repair, connection)
+            _refuse_strangers(kind, content, zones, connection, file)
             with connection.transaction():
                 counts = save(connection, system_clock(), **{kind: content})
         for name, count in counts.items():
@@ -84,6 +85,26 @@ def _read(kind: str, file: str, zones: str | None, repair: bool, connection: Any
     except InputError as fault:
         raise fault.at(file) from None
     return raw
+
+
+def _refuse_strangers(kind: str, content: Any, zones: str | None, connection: Any, file: str) -> None:
+    """Zones and curfews for wearers whom neither activations nor wearers know are refused, once any are known."""
+    from geofence.curfew import read_curfews
+    from geofence.store import current
+    from geofence.zone import read_zones
+    from tagwatch.configuration import refuse_unknown_wearers
+
+    known = set(current(connection, "wearer"))
+    known |= {row["wearer"] for _, row in current(connection, "activation").values()}
+    if not known or kind not in ("zones", "curfews"):
+        return
+    try:
+        if kind == "zones":
+            refuse_unknown_wearers(read_zones(content, repair=True), [], known)
+        else:
+            refuse_unknown_wearers([], read_curfews(content, _zones(zones, connection)), known)
+    except InputError as fault:
+        raise fault.at(file) from None
 
 
 def _zones(path: str | None, connection: Any) -> Any:

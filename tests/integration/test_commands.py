@@ -175,3 +175,35 @@ def test_the_demo_ends_by_itself_with_a_summary(tmp_path: Path) -> None:
     told = done.stdout.decode()
     assert "zone.exclusion" in told
     assert "curfew.left" in told
+
+
+def test_configuration_goes_into_the_database_in_versions(town: Path, tmp_path: Path) -> None:
+    from tagwatch.embedded import embedded_database
+
+    tmp_path.chmod(0o755)
+    with embedded_database(tmp_path / "postgres") as url:
+        (tmp_path / "tagwatch.toml").write_text(f'[database]\nurl = "{url}"\n')
+        assert run("db", "status", cwd=tmp_path).returncode == 1
+        early = run("zones", "import", town / "zones.geojson", cwd=tmp_path)
+        assert early.returncode == 2
+        assert b"tagwatch db init" in early.stderr
+        assert run("db", "init", cwd=tmp_path).returncode == 0
+        assert run("activations", "import", town / "activations.csv", cwd=tmp_path).returncode == 0
+        assert b"24 new" in run("wearers", "import", town / "wearers.csv", cwd=tmp_path).stderr
+        for kind, name in (("zones", "zones.geojson"), ("curfews", "curfews.json"), ("teams", "teams.json")):
+            assert b" 0 changed, 0 as before" in run(kind, "import", town / name, cwd=tmp_path).stderr
+            assert b"0 new, 0 changed" in run(kind, "import", town / name, cwd=tmp_path).stderr
+        curfews = json.loads((town / "curfews.json").read_text())
+        curfews[0]["grace_minutes"] = 42
+        (tmp_path / "changed.json").write_text(json.dumps(curfews[:1]))
+        assert b"0 new, 1 changed" in run("curfews", "import", "changed.json", cwd=tmp_path).stderr
+        curfews[0]["wearer"] = "nobody"
+        (tmp_path / "stranger.json").write_text(json.dumps(curfews[:1]))
+        stranger = run("curfews", "import", "stranger.json", cwd=tmp_path)
+        assert stranger.returncode == 2
+        assert b"'nobody'" in stranger.stderr
+        listed = [json.loads(line) for line in run("curfews", "list", cwd=tmp_path).stdout.splitlines()]
+        assert {c["id"]: c["content"]["grace_minutes"] for c in listed}[curfews[0]["id"]] == 42
+        status = json.loads(run("db", "status", cwd=tmp_path).stdout)
+        assert status["missing_migrations"] == []
+        assert status["fixes"] == 0
