@@ -75,7 +75,8 @@ class Ledger:
         taken: dict[int, Entry] = {}
         made: list[Version] = []
         for old in sorted(self._entries.get(wearer, []), key=lambda e: e.order):
-            k = next((k for k, alert in enumerate(new) if _same(old.alert, alert)), None)
+            meeting = [k for k, alert in enumerate(new) if _same(old.alert, alert)]
+            k = next((k for k in meeting if k not in taken), meeting[0] if meeting else None)
             if k is None:
                 made.append(_retraction(old, "retracted: the data received since then do not bear it out", as_of_us))
             elif k in taken:

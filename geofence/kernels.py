@@ -142,7 +142,7 @@ def edge_mass(ax: float, ay: float, bx: float, by: float) -> float:
 
 @kernel
 def disc_mass(distance: float, radius: float, sigma: float) -> float:
-    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 2e-5.
+    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 1e-4.
 
     One axis is integrated in closed form, the other by Gauss-Legendre over x = radius sin t, with as many nodes as the
     width in sigmas asks for (each case measured against the non-central chi-square distribution).

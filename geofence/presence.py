@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import flags
+from engine.error_model import TAG_MODEL, ErrorModel
 from geofence.kernels import CHANGE
-from geofence.watch import FilterSettings, Watch
+from geofence.watch import Watch
 from geofence.zone import Circle, Zone
 
 _REACH_BACK = 240
@@ -17,14 +18,14 @@ _REACH_BACK = 240
 
 
 def presence(
-    columns: dict[str, NDArray[Any]], circle: Circle, first: int, last: int, settings: FilterSettings = FilterSettings()
+    columns: dict[str, NDArray[Any]], circle: Circle, first: int, last: int, model: ErrorModel = TAG_MODEL
 ) -> NDArray[np.float64]:
     """Posterior of being inside the circle after each of the rows first:last; nan for a fix that carries no weight.
 
     columns: time_us, lat_e7, lon_e7, sigma_m, flags, silence_us of the whole trail, each of shape (n,).
     """
     zone = Zone("place", "place", "exclusion", ("*",), circle, "")
-    watch = Watch([zone], [], settings)
+    watch = Watch([zone], [], model=model)
     state = watch.fresh_states(1)
     names = ("time_us", "lat_e7", "lon_e7", "sigma_m", "flags", "silence_us")
     start = max(0, first - _REACH_BACK)

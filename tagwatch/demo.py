@@ -1,4 +1,4 @@
-"""The demo: a town that never was, on embedded parts. One second of the demo is one minute of the town."""
+"""The demo: a town that never was, on embedded parts. One second of the demo is a minute and a half of the town."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tagwatch.service import Service, initialise
 from tagwatch.settings import Broker, Console, Database, RawLog, Settings
 from tagwatch.simulate.world import START_US, World, simulate
 
-SPEEDUP = 60.0
+SPEEDUP = 90.0
 OPENING_US = START_US + 20 * HOUR_US
 """The demo opens at 20:00: curfews have begun."""
 TOWN_FROM_US = OPENING_US - 20 * MINUTE_US
@@ -132,10 +132,10 @@ def _uploads(world: World, until_us: int) -> Fixes:
 def _until_end(
     play: Play, settings: Settings, seconds: float | None, tags: threading.Thread, stop: threading.Event
 ) -> None:
-    """Ask the question once the burglary has been discovered, and again at the end; leave when it is time."""
+    """Ask once the window of the burglary and what was padded to it are over, and at the end; leave when it is time."""
     asked = False
     while not stop.wait(0.2):
-        if not asked and play.clock() > STAGE_US[1]:
+        if not asked and play.clock() > STAGE_US[1] + 12 * MINUTE_US:
             asked = True
             _ask(play, settings)
         if seconds is not None and not tags.is_alive():

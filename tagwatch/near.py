@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from crime_match.question import Question
 from crime_match.trails import WearerTrail
 from engine.activations import Activation, Activations
 from engine.database import Connection
-from engine.error_model import model_of
+from engine.error_model import ErrorModel, model_of
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
 from engine.store import FixStore
@@ -37,7 +38,7 @@ def near_from(
     conditions = Conditions(activations=activations or Activations(), plan=plan, model=model_of(plan.percentile))
     monitor = Monitor(conditions)
     monitor.take(fixes, LATEST_US)
-    return near(question, _trails(monitor, question, events), _presence)
+    return near(question, _trails(monitor, question, events), partial(_presence, model=conditions.model, plan=plan))
 
 
 def near_in_database(
@@ -61,7 +62,7 @@ def _trails(monitor: Monitor, question: Question, events: Sequence[DeviceEvent])
     wearers = sorted(set(monitor.trails) | {w for w, rows in by_wearer.items() if any(_meets(r, wanted) for r in rows)})
     for wearer in wearers:
         trail = monitor.trails.get(wearer)
-        rows = by_wearer.get(wearer) or [Activation(wearer, wearer, 0)]
+        rows = by_wearer.get(wearer) or [monitor.conditions.plan._replace(device=wearer, wearer=wearer)]
         devices = tuple(dict.fromkeys(row.device for row in rows))
         fixes = trail.fixes(monitor.devices) if trail else Fixes.empty()
         column = trail.column if trail else Trail(wearer).column
@@ -79,21 +80,23 @@ def _trails(monitor: Monitor, question: Question, events: Sequence[DeviceEvent])
         )
 
 
-def _presence(trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float) -> NDArray[np.float64]:
+def _presence(
+    trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float, *, model: ErrorModel, plan: Activation
+) -> NDArray[np.float64]:
     """Posterior of presence about a place, for the fixes that come near it; nan elsewhere."""
     found = np.full(len(trail.fixes), np.nan)
     close = np.abs(trail.fixes.lat_e7.astype(np.int64) - lat_e7) < _CLOSE_E7
     close &= np.abs(trail.fixes.lon_e7.astype(np.int64) - lon_e7) < 2 * _CLOSE_E7
     if not close.any():
         return found
-    silence = Activation("", "", 0).silence_us
+    silence = max((row.silence_us for row in trail.activations if row.device), default=plan.silence_us)
     columns: dict[str, NDArray[Any]] = {
         "time_us": trail.fixes.time_us, "lat_e7": trail.fixes.lat_e7, "lon_e7": trail.fixes.lon_e7,
         "sigma_m": trail.sigma_m, "flags": trail.flags, "silence_us": np.full(len(found), silence, np.int64),
     }  # fmt: skip
     circle = Circle(lat_e7, lon_e7, radius_m)
     for first, last in _runs(close):
-        found[first:last] = presence(columns, circle, first, last)
+        found[first:last] = presence(columns, circle, first, last, model)
     return found
 
 

@@ -87,8 +87,8 @@ def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple
         return
     rows = conditions.activations.rows
     if not rows:
-        for mine in _masks(fixes.device, len(fixes.devices), n_parts):
-            yield fixes.take(mine), conditions
+        for part in _cuts(fixes.device, len(fixes.devices), n_parts):
+            yield fixes.take(part[fixes.device]), conditions
         return
     wearers = sorted({row.wearer for row in rows})
     number = {wearer: k for k, wearer in enumerate(wearers)}
@@ -101,11 +101,6 @@ def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple
         curfews = [c for c in conditions.curfews if c.wearer in mine or (k == 0 and c.wearer not in number)]
         worn = Activations(row for row in rows if row.wearer in mine)
         yield fixes.take(part[wearer]), replace(conditions, curfews=curfews, activations=worn)
-
-
-def _masks(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:
-    for part in _cuts(owner, n_owners, n_parts):
-        yield part[owner]
 
 
 def _cuts(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:

@@ -77,7 +77,9 @@ def _read(kind: str, file: str, zones: str | None, repair: bool, connection: Any
     raw = read_json(file)
     try:
         if kind == "zones":
-            read_zones(raw, repair=repair)
+            zones_read = read_zones(raw, repair=repair)
+            if repair:
+                _put_back(raw, zones_read)
         elif kind == "curfews":
             read_curfews(raw, _zones(zones, connection))
         else:
@@ -85,6 +87,15 @@ def _read(kind: str, file: str, zones: str | None, repair: bool, connection: Any
     except InputError as fault:
         raise fault.at(file) from None
     return raw
+
+
+def _put_back(raw: Any, zones: Any) -> None:
+    """Put the mended areas into the features, so that what is stored is what will be watched."""
+    from shapely.geometry import mapping
+
+    for feature, zone in zip(raw["features"], zones, strict=True):
+        if feature["geometry"]["type"] != "Point":
+            feature["geometry"] = mapping(zone.place)
 
 
 def _refuse_strangers(kind: str, content: Any, zones: str | None, connection: Any, file: str) -> None:

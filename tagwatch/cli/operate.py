@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from engine.errors import TagwatchError
+from engine.errors import StoreError, TagwatchError
 from tagwatch.cli.options import Config, say
 
 db = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date, and say how it is.")
@@ -99,13 +99,11 @@ def _database(config: Any) -> str:
 
 
 def _broker(config: Any) -> str:
-    from ingest.mqtt import Subscriber
+    from ingest.mqtt_link import Link
     from tagwatch.settings import read_settings
 
     broker = read_settings(config).broker
-    probe = Subscriber(
-        broker.url, f"{broker.client_id}-doctor", ("tagwatch/doctor",), broker.protocol, cafile=broker.cafile
-    )
+    probe = Link(broker.url, f"{broker.client_id}-doctor", broker.protocol, persistent=False, cafile=broker.cafile)
     try:
         probe.connect(3.0)
         return f"{broker.url.rpartition('@')[2]}, MQTT {probe.protocol}"
@@ -121,4 +119,6 @@ def _raw_log(config: Any) -> str:
     if not folder.exists():
         return f"{folder} is not there yet; the service makes it"
     found = verify(folder)
-    return f"{folder}: {found}"
+    if found.faults:
+        raise StoreError(f"{folder}: {len(found.faults)} faults in the chain, the first: {found.faults[0]}")
+    return f"{folder}: {found.n_messages:,} messages, the chain holds"

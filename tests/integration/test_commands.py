@@ -16,9 +16,7 @@ GOOD = "a,2026-03-01T10:00:00Z,53.2,-0.5\n"
 
 
 def run(*words: object, cwd: Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [TAGWATCH, *map(str, words)], cwd=cwd, input=stdin, capture_output=True, timeout=120, check=False
-    )
+    return subprocess.run([TAGWATCH, *map(str, words)], cwd=cwd, input=stdin, capture_output=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +50,14 @@ def test_replay_writes_an_ordered_ledger_and_is_repeatable(town: Path) -> None:
 
 
 def test_history_ends_in_the_ledger(town: Path) -> None:
-    final = {json.dumps(json.loads(x)) for x in run("replay", town / "trails.parquet", *rules(town), cwd=town).stdout.splitlines()}
-    told = [json.loads(x) for x in run("replay", town / "trails.parquet", *rules(town), "--history", cwd=town).stdout.splitlines()]
+    final = {
+        json.dumps(json.loads(x))
+        for x in run("replay", town / "trails.parquet", *rules(town), cwd=town).stdout.splitlines()
+    }
+    told = [
+        json.loads(x)
+        for x in run("replay", town / "trails.parquet", *rules(town), "--history", cwd=town).stdout.splitlines()
+    ]
     last: dict[str, dict[str, object]] = {}
     for version in told:
         assert version["version"] == last.get(version["id"], {"version": 0})["version"] + 1  # type: ignore[operator]

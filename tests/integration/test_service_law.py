@@ -251,9 +251,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("broker", [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded_broker"])
-def test_bad_input_is_kept_with_its_reason(
-    broker: str, request: pytest.FixtureRequest, url: str, tmp_path: Path
-) -> None:
+def test_bad_input_is_kept_with_its_reason(broker: str, request: pytest.FixtureRequest, url: str, tmp_path: Path) -> None:
     address = str(request.getfixturevalue(broker))
     settings = settings_for(address, url, tmp_path)
     good = [b'{"time": %d, "lat": 53.1, "lon": -0.5, "accuracy_m": 8}' % (1774747800 + 60 * k) for k in range(6)]

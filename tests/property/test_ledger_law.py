@@ -101,7 +101,11 @@ SEED = st.integers(0, 2**32)
 
 @settings(max_examples=60)
 @given(
-    SEED, st.integers(1, 110) | st.just(330), st.integers(1, 25), st.booleans(), st.sampled_from(["time", "received", "shuffled", "late"])
+    SEED,
+    st.integers(1, 110) | st.just(330),
+    st.integers(1, 25),
+    st.booleans(),
+    st.sampled_from(["time", "received", "shuffled", "late"]),
 )
 def test_any_order_and_any_batches_give_the_ledger_of_a_replay(
     seed: int, n: int, n_batches: int, activated: bool, order: str
