@@ -23,9 +23,6 @@ CLOCK_TOLERANCE_US = 300_000_000
 CHECKPOINT_EVERY = 512
 """A state is kept every so many fixes: a late fix recomputes from the last one before it."""
 
-_WORTH_KEEPING = 1024
-"""Rows of a first batch from which on it is kept as it came, without a copy."""
-
 _DERIVED = ("content", "percentile", "silence_us", "radius_m", "sigma_m", "exclusion_m", "flags")
 _DERIVED_DTYPES = {"content": np.int64, "silence_us": np.int64, "flags": np.uint8}
 
@@ -142,12 +139,7 @@ class Trail:
         stop = first + len(batch)
         for name in (*NAMES, *_DERIVED):
             column = self._columns.get(name)
-            if column is None and len(batch) >= _WORTH_KEEPING:
-                self._columns[name] = batch.column(
-                    name
-                )  # no copy: a view, which the next merge replaces by a copy with room
-                continue
-            if column is None or stop > len(column) or not column.flags.owndata:
+            if column is None or stop > len(column):
                 grown = np.empty(max(64, stop + stop // 2), _dtype(name))
                 if column is not None:
                     grown[:first] = column[:first]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine import flags
 from engine.error_model import TAG_MODEL, ErrorModel
+from engine.errors import InputError
 from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.curfew import Curfew
@@ -65,7 +66,7 @@ class Watch:
         self, zones: Sequence[Zone], curfews: Sequence[Curfew],
         settings: FilterSettings = FilterSettings(), model: ErrorModel = TAG_MODEL,
     ) -> None:  # fmt: skip
-        self.settings = settings
+        self.settings = _reachable(settings)
         self.zones, self.curfews = tuple(zones), tuple(curfews)
         self.places: Places = compile_places([*((z.place,) for z in zones), *(c.places for c in curfews)])
         self.tail = (model.tail_weight, model.tail_scale / model.core_scale)
@@ -269,6 +270,18 @@ def _fresh() -> Any:
     state = np.zeros(1, FILTER_STATE)
     state["last"] = state["last_in"] = state["last_out"] = -1
     return state[0]
+
+
+def _reachable(settings: FilterSettings) -> FilterSettings:
+    """The settings; InputError where no posterior could ever raise or clear: the filter stops at MOST_LOGIT on either side."""
+    surest = 1.0 / (1.0 + math.exp(-MOST_LOGIT))
+    if not 0.5 < settings.raise_at <= surest:
+        raise InputError(
+            field="raise_at", value=settings.raise_at, expected=f"over 0.5 and at most {surest:.4f}, the surest there is"
+        )
+    if not 1.0 - surest <= settings.clear_at < 0.5:
+        raise InputError(field="clear_at", value=settings.clear_at, expected=f"at least {1.0 - surest:.4f} and under 0.5")
+    return settings
 
 
 def _logit(p: float) -> float:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -57,33 +57,35 @@ class Counts:
     batches: int = 0
 
 
-@dataclass
 class Frontier:
-    """How far each device's sequence is durable without a gap, from the first number seen."""
+    """How far each device's sequence is durable without a gap, from the first number ever seen of it."""
 
-    _until: dict[str, int] = field(default_factory=dict)
-    _beyond: dict[str, set[int]] = field(default_factory=dict)
+    def __init__(self, known: Mapping[str, tuple[int, set[int]]]) -> None:
+        self._known = dict(known)
 
     def note(self, device: str, seqs: Sequence[int]) -> int:
-        """Take numbers that are durable now; returns the highest up to which all are known to be.
+        """Take numbers that are durable with this batch; returns the highest up to which all are known to be.
 
         A number at or below the frontier is a repeat, or a tag that counts from the start again: then only the unbroken run
         from that number on is claimed, because to claim too little costs a repeat and too much a fix.
         """
         lowest, here = min(seqs), set(seqs)
-        until = self._until.get(device, lowest - 1)
+        until, beyond = self._known.get(device, (lowest - 1, set()))
         again = lowest <= until
-        beyond = self._beyond.setdefault(device, set())
-        beyond.update(n for n in here if n > until)
+        beyond = beyond | {n for n in here if n > until}
         while until + 1 in beyond:
             until += 1
             beyond.discard(until)
-        self._until[device] = until
+        self._known[device] = (until, beyond)
         if not again:
             return until
         while lowest + 1 in here:
             lowest += 1
         return lowest
+
+    def of(self, devices: Iterable[str]) -> dict[str, tuple[int, set[int]]]:
+        """What is known of these devices, to be kept."""
+        return {device: self._known[device] for device in devices}
 
 
 class Session:
@@ -99,12 +101,14 @@ class Session:
             self.monitor = Monitor(conditions)
             self.ledger, self._seq = alerts.store.load(self.connection)
             stored = self.store.read()
+            sequences = self.store.read_sequences()
         now_us = clock()
         self.monitor.take(stored, now_us)
         self._due: dict[str, int] = {}
+        self._claims: dict[str, int] = {}
         self._prolonged: set[str] = set()
         self._refreshed_us = now_us
-        self._frontier = Frontier()
+        self._frontier = Frontier(sequences)
         with self.connection.transaction():
             self._settle(sorted(self.monitor.trails), now_us, None)
         log.info("ready", wearers=len(self.monitor.trails), fixes=len(stored), alerts=len(self.ledger.entries()))
@@ -121,8 +125,10 @@ class Session:
         taken = self.monitor.take(decoded.fixes, now_us)
         moved = set(taken.moved)
         self._prolonged |= set(taken.wearers) - moved
+        self._claims = {device: self._frontier.note(device, seqs) for device, seqs in decoded.seqs.items()}
         with self.connection.transaction():
             self.store.write(decoded.fixes)
+            self.store.write_sequences(self._frontier.of(decoded.seqs))
             self.store.write_events(decoded.events)
             write_quarantine(self.connection, decoded.quarantined)
             self._settle(sorted(moved | self._overdue(now_us)), now_us, messages[0].received_us)
@@ -131,9 +137,7 @@ class Session:
 
     def stored_notices(self, decoded: Decoded) -> list[tuple[str, bytes]]:
         """What to tell the tags: the sequence, or the time, up to which theirs is durable here."""
-        notices: list[tuple[str, bytes]] = []
-        for device, seqs in decoded.seqs.items():
-            notices.append((f"tags/{device}/stored", b'{"seq":%d}' % self._frontier.note(device, seqs)))
+        notices = [(f"tags/{device}/stored", b'{"seq":%d}' % until) for device, until in self._claims.items()]
         newest: dict[int, int] = {}
         for device, time_us in zip(decoded.fixes.device.tolist(), decoded.fixes.time_us.tolist(), strict=True):
             newest[device] = max(time_us, newest.get(device, time_us))
@@ -204,18 +208,17 @@ class Service:
         self.stopping = threading.Event()
         self.ready = threading.Event()
         self._on_ready = on_ready
+        self._failures = 0
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start."""
         with RawLog(self.settings.raw_log.folder) as raw_log:
-            failures = 0
             while not self.stopping.is_set():
                 try:
                     self._serve(raw_log, wait_s)
-                    failures = 0
                 except psycopg.OperationalError as fault:
-                    pause = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
-                    failures += 1
+                    pause = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+                    self._failures += 1
                     log.error("database lost; starting again from what is stored", error=_first_line(fault), pause_s=pause)
                     self.stopping.wait(pause)
                     wait_s = 365 * 86_400.0  # at the start we give up, later never
@@ -228,6 +231,7 @@ class Service:
         )
         try:
             subscriber.connect(wait_s)
+            self._failures = 0
             self.ready.set()
             if self._on_ready:
                 self._on_ready(session)

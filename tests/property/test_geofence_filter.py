@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from engine import flags
 from engine.error_model import PHONE_MODEL, TAG_MODEL, ErrorModel
+from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.kernels import metres_per_e7
 from engine.trail import CHECKPOINT_EVERY, Trail, arrange
@@ -226,6 +227,23 @@ def test_far_is_far_along_the_parallel_too(lat_deg: float, east: float, area_m2:
     assert said == pytest.approx(
         plain_says(watch, 0, *(int(trail.column(c)[0]) for c in ("lon_e7", "lat_e7")), sigma), abs=2e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (FilterSettings(raise_at=0.98), "raise_at is 0.98: expected over 0.5 and at most 0.9707"),
+        (FilterSettings(raise_at=0.4), "raise_at is 0.4"),
+        (FilterSettings(raise_at=math.nan), "raise_at is nan"),
+        (FilterSettings(clear_at=0.01), "clear_at is 0.01: expected at least 0.0293 and under 0.5"),
+        (FilterSettings(clear_at=0.6), "clear_at is 0.6"),
+    ],
+)
+def test_thresholds_that_no_posterior_reaches_are_refused(setting: FilterSettings, message: str) -> None:
+    """With one of these nothing would ever be raised, or cleared, and nobody would know."""
+    with pytest.raises(InputError, match=message):
+        Watch([], [], setting)
+    assert Watch([], [], FilterSettings(raise_at=0.97, clear_at=0.03))
 
 
 # --- late fixes

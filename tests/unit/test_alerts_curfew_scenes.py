@@ -261,3 +261,28 @@ def test_the_minutes_of_a_window_add_up() -> None:
     assert away == (119 - 60 + SILENCE_MIN) + 30
     assert unknown == 300 - 119 - SILENCE_MIN
     assert brief(found)[0] == ("curfew.left", "cleared", away)  # unknown time between does not end an absence
+
+
+def test_fixes_of_a_window_that_is_over_still_count_when_they_come_in_order_but_late() -> None:
+    """Nothing is late by its time, the window only ended before the upload: the alert must not be the one written then."""
+    route = [*stay(400, 440, HOME), *stay(440, 500, AWAY)]
+    fixes, conditions = fixes_of(route), Conditions((), [curfew()])
+    monitor = Monitor(conditions)
+    monitor.take(fixes.take(slice(0, 72)), at(481))  # to 05:51; silence does not speak before 06:07
+    assert brief(monitor.alerts("tag", at(481))[0]) == [("curfew.end", "cleared", 40.0)]
+    monitor.take(fixes.take(slice(72, None)), at(500))
+    found = monitor.alerts("tag", at(500))[0]
+    assert found == replay(fixes, conditions, at(500)).alerts
+    assert found[0].n_fixes == 40
+
+
+def test_the_next_change_is_named_also_where_the_activation_begins_within_a_window() -> None:
+    monitor = Monitor(activated(Activation("tag", "ann", at(180))))
+    found, due_us = monitor.alerts("ann", at(100))
+    assert (found, due_us) == ([], at(180) + 1)
+    found, due_us = monitor.alerts("ann", due_us)
+    assert (found, due_us) == ([], at(210) + 1)
+    found, due_us = monitor.alerts("ann", due_us)
+    assert brief(found) == [("curfew.unverified", "active", 30.0)]
+    assert due_us == at(480)
+    assert brief(monitor.alerts("ann", due_us)[0]) == [("curfew.unverified", "cleared", 300.0)]

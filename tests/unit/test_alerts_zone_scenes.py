@@ -11,7 +11,7 @@ from alerts.alert import MOST_FIXES, Alert, from_json, lower_grade, to_json
 from engine.fixes import Fixes
 from engine.times import MINUTE_US, parse_time
 from geofence.zone import Zone, read_zones
-from tagwatch.monitor import Conditions
+from tagwatch.monitor import Conditions, Monitor
 from tagwatch.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
@@ -247,3 +247,41 @@ def test_fixes_a_second_apart_count_for_little_more_than_one() -> None:
     spread = [*stay(0, 5, OUT_M), *[(5 + 5 * k, 150.0) for k in range(n)]]
     assert alerts(burst, accuracy_m=40.0) == []
     assert len(alerts(spread, accuracy_m=40.0)) == 1
+
+
+def test_fixes_within_a_schedule_that_is_over_still_count_when_they_come_in_order_but_late() -> None:
+    weekly = {"timezone": "UTC", "weekly": [{"days": ["mon"], "start": "13:00", "end": "14:00"}]}
+    fixes, conditions = fixes_of([*stay(50, 70, OUT_M), *stay(70, 140, IN_M)]), Conditions([zone(schedule=weekly)])
+    monitor = Monitor(conditions)
+    monitor.take(fixes.take(slice(0, 60)), at(121))  # to 13:49; the schedule ended at 14:00
+    assert [(a.condition, a.n_fixes) for a in monitor.alerts("tag", at(121))[0]] == [("cleared", 40)]
+    monitor.take(fixes.take(slice(60, None)), at(140))
+    found = monitor.alerts("tag", at(140))[0]
+    assert found == replay(fixes, conditions, at(140)).alerts
+    assert found[0].n_fixes == 50
+
+
+def test_an_instant_that_was_passed_may_be_asked_for_again() -> None:
+    weekly = {"timezone": "UTC", "weekly": [{"days": ["mon"], "start": "13:00", "end": "14:00"}]}
+    monitor = Monitor(Conditions([zone(schedule=weekly)]))
+    monitor.take(fixes_of([*stay(50, 70, OUT_M), *stay(70, 118, IN_M)]), at(118))
+    assert [monitor.alerts("tag", at(minute))[0][0].condition for minute in (130, 118, 130)] == [
+        "cleared",
+        "active",
+        "cleared",
+    ]
+
+
+def test_the_next_change_is_named() -> None:
+    weekly = {"timezone": "UTC", "weekly": [{"days": ["mon"], "start": "13:00", "end": "14:00"}]}
+    monitor = Monitor(Conditions([zone(schedule=weekly)]))
+    monitor.take(fixes_of([*stay(30, 40, OUT_M), *stay(40, 56, IN_M)]), at(55))
+    found, due_us = monitor.alerts("tag", at(55))
+    assert (found, due_us) == ([], at(60) + 1)
+    found, due_us = monitor.alerts("tag", due_us)
+    assert [a.condition for a in found] == ["active"]
+    assert due_us == at(55 + SILENCE_MIN) + 1
+    found, due_us = monitor.alerts("tag", due_us)
+    assert [a.why["unknown_since"] for a in found] == [clock(55 + SILENCE_MIN)]
+    assert due_us == at(120)
+    assert [a.condition for a in monitor.alerts("tag", due_us)[0]] == ["cleared"]
