@@ -18,12 +18,13 @@ from geofence.schedule import Interval, time_zone
 UNVERIFIED_US = 30 * MINUTE_US
 
 _TEXTS = {
-    "curfew.start": "Out when the curfew began at {start} and still out",
+    "curfew.start": "Out when the curfew began at {start}",
     "curfew.late": "Out when the curfew began at {start}; came home late",
     "curfew.left": "Left home during the curfew of {start} to {end}",
     "curfew.end": "Left home during the curfew and out when it ended at {end}",
     "curfew.absent": "Out for the whole curfew of {start} to {end}",
 }
+_LOST = "; nobody can say where the wearer was when it ended"
 
 
 class Absence(NamedTuple):
@@ -146,6 +147,10 @@ def _absence_alert(scene: Scene, curfew: Curfew, window: Interval, absence: Abse
     rows = rows_within(scene, [(e.start_us, e.end_us + (e.end_us == scene.as_of_us < window[1])) for e in absence.out])
     strongest = max(absence.out, key=lambda e: (e.posterior, -e.start_us))
     text = _TEXTS[rule].format(start=_local(window[0], curfew), end=_local(window[1], curfew))
+    if rule == "curfew.start" and active:
+        text += " and still out"
+    elif not active and not absence.returned and not absence.at_end:
+        text += _LOST
     return Alert(
         wearer=scene.trail.wearer, device=device_of(scene, rows, absence.out[0]), rule=rule, subject=curfew.id,
         grade=GRADES[rule], condition="active" if active else "cleared",
