@@ -46,9 +46,8 @@ def to_datetime(time_us: int) -> datetime:
 
 def to_iso(time_us: int) -> str:
     """ISO 8601 UTC with `Z`, milliseconds, or microseconds where there are any."""
-    text = to_datetime(time_us).strftime("%Y-%m-%dT%H:%M:%S")
-    micros = int(time_us) % SECOND_US
-    return f"{text}.{micros:06d}Z" if micros % 1000 else f"{text}.{micros // 1000:03d}Z"
+    precision = "microseconds" if int(time_us) % 1000 else "milliseconds"
+    return to_datetime(time_us).isoformat(timespec=precision)[:-6] + "Z"
 
 
 def from_epoch_seconds(value: float | str | Decimal, field: str = "time") -> int:

@@ -81,6 +81,8 @@ def outline(circle: Circle, n: int = 128) -> BaseGeometry:
 
 
 def _disjoint(place: Sequence[Place]) -> list[Place]:
+    if len(place) == 1:  # the parts of one valid area do not overlap
+        return [place[0]] if isinstance(place[0], Circle) else list(shapely.get_parts(place[0]))
     areas = [outline(p, 512) if isinstance(p, Circle) else p for p in place]
     overlap = any(areas[i].intersects(areas[k]) for i in range(len(areas)) for k in range(i))
     if overlap:

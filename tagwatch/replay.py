@@ -14,6 +14,7 @@ from alerts.alert import Alert
 from alerts.ledger import Ledger, Version
 from engine.activations import Activations
 from engine.fixes import Fixes
+from geofence.zone import EVERYBODY
 from tagwatch.monitor import Conditions, Monitor
 
 _WORTH_A_THREAD = 100_000
@@ -88,7 +89,8 @@ def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple
     rows = conditions.activations.rows
     if not rows:
         for part in _cuts(fixes.device, len(fixes.devices), n_parts):
-            yield fixes.take(part[fixes.device]), conditions
+            mine = {name for name, held in zip(fixes.devices, part, strict=True) if held}
+            yield fixes.take(part[fixes.device]), _conditions_for(conditions, mine)
         return
     wearers = sorted({row.wearer for row in rows})
     number = {wearer: k for k, wearer in enumerate(wearers)}
@@ -96,11 +98,16 @@ def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple
     of_row = np.array([number[row.wearer] for row in rows], np.int32)
     # A fix outside every activation goes with the first wearer's part, where it is counted.
     wearer = np.where(activation >= 0, of_row[activation], 0)
-    for k, part in enumerate(_cuts(wearer, len(wearers), n_parts)):
+    for part in _cuts(wearer, len(wearers), n_parts):
         mine = {name for name in wearers if part[number[name]]}
-        curfews = [c for c in conditions.curfews if c.wearer in mine or (k == 0 and c.wearer not in number)]
         worn = Activations(row for row in rows if row.wearer in mine)
-        yield fixes.take(part[wearer]), replace(conditions, curfews=curfews, activations=worn)
+        yield fixes.take(part[wearer]), replace(_conditions_for(conditions, mine), activations=worn)
+
+
+def _conditions_for(conditions: Conditions, wearers: set[str]) -> Conditions:
+    """The conditions that concern these wearers: no part compiles what is not for it."""
+    zones = [z for z in conditions.zones if z.wearers == EVERYBODY or not wearers.isdisjoint(z.wearers)]
+    return replace(conditions, zones=zones, curfews=[c for c in conditions.curfews if c.wearer in wearers])
 
 
 def _cuts(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:
