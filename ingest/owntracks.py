@@ -67,5 +67,11 @@ def location(document: dict[str, Any]) -> Values:
         read = msgspec.convert(document, Location)
     except msgspec.ValidationError as error:
         raise error_of(error, document) from None
-    speed = None if read.vel is None else read.vel / _KMH_PER_MPS
-    return Values(read.tst, read.lat, read.lon, read.acc, speed, read.cog, read.alt, read.batt)
+    vel, course, battery = (_measured(v) for v in (read.vel, read.cog, read.batt))
+    speed = None if vel is None else vel / _KMH_PER_MPS
+    return Values(read.tst, read.lat, read.lon, read.acc, speed, course, read.alt, battery)
+
+
+def _measured(value: float | None) -> float | None:
+    """None for a negative reading: phones write -1 where they could not measure a speed, a course or a battery."""
+    return None if value is None or value < 0 else value

@@ -25,8 +25,9 @@ from tagwatch.cli.options import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from alerts.ledger import Version
     from engine.fixes import Fixes
     from ingest.fault import Fault
 
@@ -111,15 +112,13 @@ def _in_order(fixes: Fixes, order: str) -> Fixes:
     return fixes if order == "received" else replace(fixes, received_s=-(-fixes.time_us // 1_000_000))
 
 
-def _write_history(versions: object, out: str | None) -> None:
+def _write_history(versions: Iterator[Version], out: str | None) -> None:
     import msgspec
 
     from alerts.alert import iso
-    from alerts.ledger import Version
 
     with output(out) as file:
-        for v in versions:  # type: ignore[attr-defined]
-            assert isinstance(v, Version)
+        for v in versions:
             record = {
                 **msgspec.to_builtins(v.alert), "id": v.id, "version": v.version, "reason": v.reason,
                 "as_of": iso(v.as_of_us), "late_s": v.late_s, "retracted": v.retracted,

@@ -222,3 +222,13 @@ def test_a_batch_keeps_the_order_of_arrival() -> None:
     assert out.fixes.received_s.tolist() == [RECEIVED_S + i for i in range(90)]
     assert out.seqs["t1"] == list(range(1, 90, 3))
     assert out.device == ""
+
+
+def test_what_a_phone_could_not_measure_is_absent() -> None:
+    payload = json.dumps({"_type": "location", "tst": 1_780_000_000, "lat": 53.2, "lon": -0.5, "acc": 8,
+                          "vel": -1, "cog": -1, "batt": -1}).encode()  # fmt: skip
+    decoded = decode("owntracks/ann/phone", payload, 1_780_000_001)
+    assert len(decoded.fixes) == 1
+    assert not decoded.quarantined
+    for column in ("speed_cms", "course_cdeg", "battery_pct"):
+        assert decoded.fixes.column(column)[0] == ABSENT
