@@ -27,6 +27,14 @@ _TEXTS = {
 _LOST = "; nobody can say where the wearer was when it ended"
 
 
+class Window(NamedTuple):
+    """The part of a curfew's window [start, end) in which the wearer was monitored, and the whole of it."""
+
+    start_us: int
+    end_us: int
+    whole: Interval
+
+
 class Absence(NamedTuple):
     """One absence in one window: its stretches out, whether it began before the window or with it, and how it ended."""
 
@@ -56,27 +64,27 @@ def curfew_alerts(scene: Scene, monitored: Sequence[Interval], due: list[int]) -
     found: list[Alert] = []
     for start, end in curfew.windows(monitored[0][0], as_of):
         for watched_from, watched_to in monitored:
-            window = (max(start, watched_from), min(end, watched_to))
-            if window[0] < min(window[1], as_of):
-                first = max(0, bisect_right(begins, window[0]) - 1)
+            window = Window(max(start, watched_from), min(end, watched_to), (start, end))
+            if window.start_us < min(window.end_us, as_of):
+                first = max(0, bisect_right(begins, window.start_us) - 1)
                 found += _window_alerts(scene, curfew, window, every[first : bisect_left(begins, end) + 2], due)
     return found
 
 
-def _window_alerts(scene: Scene, curfew: Curfew, window: Interval, every: list[Episode], due: list[int]) -> list[Alert]:
+def _window_alerts(scene: Scene, curfew: Curfew, window: Window, every: list[Episode], due: list[int]) -> list[Alert]:
     """All alerts of one window [start, end)."""
-    known_to = min(window[1], scene.as_of_us)
+    known_to = min(window.end_us, scene.as_of_us)
     within = [
-        e._replace(start_us=max(e.start_us, window[0]), end_us=min(e.end_us, known_to))
+        e._replace(start_us=max(e.start_us, window.start_us), end_us=min(e.end_us, known_to))
         for e in every
-        if e.start_us < known_to and e.end_us > window[0]
+        if e.start_us < known_to and e.end_us > window.start_us
     ]
     found = []
     for absence in _absences(scene, window, within, every):
         away_us = sum(e.end_us - e.start_us for e in absence.out)
         if away_us > curfew.grace_us:
             found.append(_settled(scene, window, absence, partial(_absence_alert, scene, curfew, window, absence, away_us)))
-        elif absence.out[-1].end_us == scene.as_of_us < window[1]:
+        elif absence.out[-1].end_us == scene.as_of_us < window.end_us:
             due.append(scene.as_of_us + curfew.grace_us - away_us + 1)
     unknown = [e for e in within if e.state in (UNKNOWN, SINGLE)]
     unknown_us = sum(e.end_us - e.start_us for e in unknown)
@@ -84,25 +92,25 @@ def _window_alerts(scene: Scene, curfew: Curfew, window: Interval, every: list[E
         found.append(
             _settled(scene, window, tuple(unknown), partial(_unverified_alert, scene, curfew, window, unknown, unknown_us))
         )
-    elif unknown and unknown[-1].end_us == scene.as_of_us < window[1]:
+    elif unknown and unknown[-1].end_us == scene.as_of_us < window.end_us:
         due.append(scene.as_of_us + UNVERIFIED_US - unknown_us + 1)
-    elif scene.as_of_us < window[1]:
+    elif scene.as_of_us < window.end_us:
         due.append(speaks_at_us(scene.slot, scene.watch) + UNVERIFIED_US + 2)
     return found
 
 
-def _settled(scene: Scene, window: Interval, what: object, write: Callable[[], Alert]) -> Alert:
+def _settled(scene: Scene, window: Window, what: object, write: Callable[[], Alert]) -> Alert:
     """The alert of a window that is over, for the fixes too, is written once."""
     key = (scene.slot.number, window, what)
     alert: Alert | None = scene.settled.get(key)
     if alert is None:
         alert = write()
-        if settled_to_us(scene) >= window[1]:
+        if settled_to_us(scene) >= window.end_us:
             scene.settled[key] = alert
     return alert
 
 
-def _absences(scene: Scene, window: Interval, within: list[Episode], every: list[Episode]) -> list[Absence]:
+def _absences(scene: Scene, window: Window, within: list[Episode], every: list[Episode]) -> list[Absence]:
     """The absences of a window: a decided return ends one, unknown time does not."""
     found: list[Absence] = []
     out: list[Episode] = []
@@ -116,9 +124,9 @@ def _absences(scene: Scene, window: Interval, within: list[Episode], every: list
                 found.append(Absence(tuple(out), episode.start_us, from_start, True, False))
             out, seen_in, from_start = [], True, False
     if out:
-        over = scene.as_of_us >= window[1]
-        end = window[1] if over else scene.as_of_us
-        found.append(Absence(tuple(out), end, from_start, False, over and _out_at(every, window[1])))
+        over = scene.as_of_us >= window.end_us
+        end = window.end_us if over else scene.as_of_us
+        found.append(Absence(tuple(out), end, from_start, False, over and _out_at(every, window.end_us)))
     return found
 
 
@@ -140,13 +148,13 @@ def _rule(absence: Absence) -> str:
     return "curfew.start" if absence.from_start else "curfew.left"
 
 
-def _absence_alert(scene: Scene, curfew: Curfew, window: Interval, absence: Absence, away_us: int) -> Alert:
+def _absence_alert(scene: Scene, curfew: Curfew, window: Window, absence: Absence, away_us: int) -> Alert:
     rule = _rule(absence)
-    active = not absence.returned and scene.as_of_us < window[1]
+    active = not absence.returned and scene.as_of_us < window.end_us
     # an episode that goes on at the instant has its newest fix at it
-    rows = rows_within(scene, [(e.start_us, e.end_us + (e.end_us == scene.as_of_us < window[1])) for e in absence.out])
+    rows = rows_within(scene, [(e.start_us, e.end_us + (e.end_us == scene.as_of_us < window.end_us)) for e in absence.out])
     strongest = max(absence.out, key=lambda e: (e.posterior, -e.start_us))
-    text = _TEXTS[rule].format(start=_local(window[0], curfew), end=_local(window[1], curfew))
+    text = _TEXTS[rule].format(start=_local(window.whole[0], curfew), end=_local(window.whole[1], curfew))
     if rule == "curfew.start" and active:
         text += " and still out"
     elif not active and not absence.returned and not absence.at_end:
@@ -159,15 +167,15 @@ def _absence_alert(scene: Scene, curfew: Curfew, window: Interval, absence: Abse
         minutes=round(away_us / MINUTE_US, 3), n_fixes=len(rows),
         fixes=listed(scene, chosen(rows, deciding_rows(absence.out))),
         why=why(
-            scene, strongest, text, window=[iso(window[0]), iso(window[1])], grace_minutes=curfew.grace_us / MINUTE_US,
-            unknown_since=None,
+            scene, strongest, text, window=[iso(window.start_us), iso(window.end_us)],
+            grace_minutes=curfew.grace_us / MINUTE_US, unknown_since=None,
         ),
     )  # fmt: skip
 
 
-def _unverified_alert(scene: Scene, curfew: Curfew, window: Interval, unknown: list[Episode], unknown_us: int) -> Alert:
-    active = scene.as_of_us < window[1] and unknown[-1].end_us >= scene.as_of_us
-    start, end = _local(window[0], curfew), _local(window[1], curfew)
+def _unverified_alert(scene: Scene, curfew: Curfew, window: Window, unknown: list[Episode], unknown_us: int) -> Alert:
+    active = scene.as_of_us < window.end_us and unknown[-1].end_us >= scene.as_of_us
+    start, end = _local(window.whole[0], curfew), _local(window.whole[1], curfew)
     text = f"Nobody can say where the wearer was for {unknown_us / MINUTE_US:.0f} minutes of the curfew of {start} to {end}"
     last = max((e.began_row for e in unknown), default=-1)
     return Alert(
@@ -176,7 +184,7 @@ def _unverified_alert(scene: Scene, curfew: Curfew, window: Interval, unknown: l
         began_after=None, ended=None if active else iso(unknown[-1].end_us), posterior=0.0,
         minutes=round(unknown_us / MINUTE_US, 3), n_fixes=0, fixes=listed(scene, [last] if last >= 0 else []),
         why={
-            "text": text, "window": [iso(window[0]), iso(window[1])], "limit_minutes": UNVERIFIED_US / MINUTE_US,
+            "text": text, "window": [iso(window.start_us), iso(window.end_us)], "limit_minutes": UNVERIFIED_US / MINUTE_US,
             "subject_version": curfew.version, "algorithm": ALGORITHM, "unknown_since": None,
         },
     )  # fmt: skip
