@@ -24,6 +24,8 @@ _TEXTS = {
     "curfew.end": "Left home during the curfew and out when it ended at {end}",
     "curfew.absent": "Out for the whole curfew of {start} to {end}",
 }
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LOST = "; nobody can say where the wearer was when it ended"
 
 
@@ -191,4 +193,6 @@ def _unverified_alert(scene: Scene, curfew: Curfew, window: Window, unknown: lis
 
 
 def _local(time_us: int, curfew: Curfew) -> str:
-    return to_datetime(time_us).astimezone(time_zone(curfew.schedule.timezone)).strftime("%a %d %b %H:%M")
+    """Local wall time in words of our own: content must not depend on the locale of the machine."""
+    local = to_datetime(time_us).astimezone(time_zone(curfew.schedule.timezone))
+    return f"{_WEEKDAYS[local.weekday()]} {local.day:02d} {_MONTHS[local.month - 1]} {local.hour:02d}:{local.minute:02d}"

@@ -38,9 +38,9 @@ CHANGE = np.dtype((np.record,
 """A change of state: decided at fix `at`, of a run that began at `began`; `after` is the last contrary fix before (or -1)."""
 
 # Gauss-Legendre nodes and weights on [0, 1]
-_NODES = {n: np.polynomial.legendre.leggauss(n) for n in (10, 16, 24)}
-_X10, _X16, _X24 = ((_NODES[n][0] + 1.0) / 2.0 for n in _NODES)
-_W10, _W16, _W24 = (_NODES[n][1] / 2.0 for n in _NODES)
+_NODES = {n: np.polynomial.legendre.leggauss(n) for n in (10, 12, 32)}
+_X10, _X12, _X32 = ((_NODES[n][0] + 1.0) / 2.0 for n in _NODES)
+_W10, _W12, _W32 = (_NODES[n][1] / 2.0 for n in _NODES)
 _SQRT2 = math.sqrt(2.0)
 
 
@@ -142,7 +142,7 @@ def edge_mass(ax: float, ay: float, bx: float, by: float) -> float:
 
 @kernel
 def disc_mass(distance: float, radius: float, sigma: float) -> float:
-    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 1e-4.
+    """Mass of an isotropic normal at `distance` from the centre of a disc, over the disc (all metres), to 5e-6.
 
     One axis is integrated in closed form, the other by Gauss-Legendre over x = radius sin t, with as many nodes as the
     width in sigmas asks for (each case measured against the non-central chi-square distribution).
@@ -152,10 +152,8 @@ def disc_mass(distance: float, radius: float, sigma: float) -> float:
         return 0.0
     width = (high - low) / sigma
     if width < 3.0:
-        return _disc_mass(distance, radius, sigma, low, high, _X10, _W10)
-    if width < 6.0:
-        return _disc_mass(distance, radius, sigma, low, high, _X16, _W16)
-    return _disc_mass(distance, radius, sigma, low, high, _X24, _W24)
+        return _disc_mass(distance, radius, sigma, low, high, _X12, _W12)
+    return _disc_mass(distance, radius, sigma, low, high, _X32, _W32)
 
 
 @kernel
