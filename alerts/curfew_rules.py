@@ -12,7 +12,7 @@ from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, list
 from engine.times import DAY_US, MINUTE_US, to_datetime
 from geofence.curfew import Curfew
 from geofence.episodes import Episode, episodes, speaks_at_us
-from geofence.kernels import IN, OUT, SINGLE, UNKNOWN
+from geofence.filter import IN, OUT, SINGLE, UNKNOWN
 from geofence.schedule import Interval, time_zone
 
 UNVERIFIED_US = 30 * MINUTE_US

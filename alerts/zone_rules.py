@@ -9,7 +9,7 @@ from alerts.alert import GRADES, Alert, iso, lower_grade, on_grid
 from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, settled_to_us, why
 from engine.times import DAY_US, MINUTE_US
 from geofence.episodes import OPEN_US, Episode, episodes, speaks_at_us
-from geofence.kernels import IN, OUT, SINGLE, UNKNOWN
+from geofence.filter import IN, OUT, SINGLE, UNKNOWN
 from geofence.zone import Zone
 
 MERGE_GAP_US = 30 * MINUTE_US

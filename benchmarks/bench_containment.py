@@ -11,7 +11,7 @@ from rtree.index import Index
 from benchmarks.bench_replay import SEED
 from benchmarks.rounds import Row, medians, rows
 from benchmarks.scenes import town
-from geofence.kernels import contains_points
+from geofence.containment import contains_points
 from geofence.places import compile_places
 
 PEER = "shapely contains_xy, prepared"

@@ -18,7 +18,8 @@ class WearerTrail(NamedTuple):
     """One wearer's fixes in time order, duplicates out, with at least the nearest on each side of the window.
 
     flags (n,) uint8 bits of `engine.flags`; sigma_m, radius_m, exclusion_m (n,) float64 [m]: sigma of the core on each
-    axis, reported confidence radius or the source's default, and the 99.9 % radius, never less than the reported one.
+    axis, reported confidence radius or the source's default, and the 99.9 % radius, never less than the reported one;
+    model (n,) row of the error model; silence_us (n,) how long after the fix silence speaks.
     """
 
     wearer: str
@@ -28,6 +29,8 @@ class WearerTrail(NamedTuple):
     sigma_m: NDArray[np.float64]
     radius_m: NDArray[np.float64]
     exclusion_m: NDArray[np.float64]
+    model: NDArray[np.uint8]
+    silence_us: NDArray[np.int64]
     activations: Sequence[Activation] = ()
     events: Sequence[DeviceEvent] = ()
 

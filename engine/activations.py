@@ -18,7 +18,10 @@ UNASSIGNED = -1
 
 
 class Activation(NamedTuple):
-    """One device on one wearer in [from_us, to_us); the reporting plan says when silence begins to mean something."""
+    """One device on one wearer in [from_us, to_us); the reporting plan says when silence begins to mean something.
+
+    `model` names the device model whose errors its fixes have (`engine.error_model`), by its percentile where empty.
+    """
 
     device: str
     wearer: str
@@ -28,6 +31,7 @@ class Activation(NamedTuple):
     fix_interval_s: int = 60
     upload_interval_s: int = 600
     grace_s: int = 300
+    model: str = ""
 
     @property
     def silence_us(self) -> int:

@@ -7,13 +7,16 @@ axis (Rayleigh distribution). Real devices are over-confident and heavy-tailed, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import InputError
 from engine.fixes import ABSENT, SOURCES
+from engine.jit import kernel
 
 
 class ErrorModel(NamedTuple):
@@ -30,49 +33,98 @@ TAG_MODEL = ErrorModel()
 PHONE_MODEL = ErrorModel(1.0, 0.15, 6.5, 2.0)
 """For 68 % circles: from 4 sigma on it leaves out more than the real phone dwells show (docs/method.md)."""
 
-
-def model_of(percentile: float) -> ErrorModel:
-    """The model of devices whose circle is said to hold the truth with this probability."""
-    return TAG_MODEL if percentile >= 0.9 else PHONE_MODEL
-
+DEVICE_MODELS: Mapping[str, Mapping[str, ErrorModel]] = {
+    "tag": {"": TAG_MODEL},
+    "phone": {"": PHONE_MODEL},
+}
+"""By device model and source; the source "" is for all that have no entry of their own."""
 
 DEFAULT_ACCURACY_M = {"unknown": 50.0, "gps": 15.0, "rf": 50.0, "lbs": 1000.0, "wifi": 50.0}
 """The radius taken for a fix that reports none [m], by source."""
 
 EXCLUSION_PROBABILITY = 0.999
+_N_SOURCES = 8  # room for every source code
+_DEFAULT_M = np.full(_N_SOURCES, DEFAULT_ACCURACY_M["unknown"])
+for _name, _code in SOURCES.items():
+    _DEFAULT_M[_code] = DEFAULT_ACCURACY_M[_name]
 
 
-def radius_m(accuracy_cm: NDArray[np.int32], source: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Reported radius [m], or the source's default where the tag reported none; shape (n,)."""
-    default = np.full(max(SOURCES.values()) + 1, DEFAULT_ACCURACY_M["unknown"])
-    for name, code in SOURCES.items():
-        default[code] = DEFAULT_ACCURACY_M[name]
-    return np.where(accuracy_cm == ABSENT, default[source], accuracy_cm / 100.0)
+def device_model(name: str, percentile: float) -> str:
+    """The name of the device model: the one given, else by what the circle is said to hold."""
+    if name and name not in DEVICE_MODELS:
+        raise InputError(field="model", value=name, expected=f"one of {', '.join(DEVICE_MODELS)}")
+    return name or ("tag" if percentile >= 0.9 else "phone")
 
 
-def sigma_m(
-    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = TAG_MODEL
-) -> NDArray[np.float64]:
-    """Sigma of the core on each axis [m], never below the model's floor; percentile in (0, 1)."""
-    core: NDArray[np.float64] = model.core_scale * radius / np.sqrt(-2.0 * np.log1p(-np.asarray(percentile)))
-    return np.maximum(core, model.floor_m)
+class Errors(NamedTuple):
+    """The errors of fixes (n,): radius_m, the circle reported or its source's default; sigma_m, of the core on each axis;
+    exclusion_m, which holds the truth with 99.9 %; `model`, the row of the fix's error model in `TABLE`."""
+
+    radius_m: NDArray[np.float64]
+    sigma_m: NDArray[np.float64]
+    exclusion_m: NDArray[np.float64]
+    model: NDArray[np.uint8]
 
 
-def exclusion_radius_m(
-    radius: NDArray[np.float64], percentile: NDArray[np.float64] | float, model: ErrorModel = TAG_MODEL
-) -> NDArray[np.float64]:
-    """Radius that holds the truth with 99.9 % by the error model, never less than the reported radius [m]."""
-    return np.maximum(sigma_m(radius, percentile, model) * exclusion_sigmas(model), radius)
+def errors(
+    accuracy_cm: NDArray[np.int32], source: NDArray[np.int32], percentile: NDArray[np.float64], device: NDArray[np.uint8]
+) -> Errors:
+    """Errors of fixes by accuracy [cm], source code, percentile in (0, 1) and number of the device model (`number_of`)."""
+    radius_m, sigma_m, exclusion_m = np.empty((3, len(source)))
+    found = Errors(radius_m, sigma_m, exclusion_m, np.empty(len(source), np.uint8))
+    derive_errors(accuracy_cm, source, percentile, device, TABLE, _DEFAULT_M, *found)
+    return found
 
 
-@lru_cache(maxsize=16)
+@kernel
+def derive_errors(
+    accuracy_cm: Any, source: Any, percentile: Any, device: Any, table: Any, default_m: Any,
+    radius_m: Any, sigma_m: Any, exclusion_m: Any, model: Any,
+) -> None:  # fmt: skip
+    """Fill the columns of `Errors` (n,): sigma = core r / sqrt(-2 ln(1 - q)), not below the model's floor."""
+    for i in range(len(source)):
+        row = np.int64(device[i]) * 8 + np.int64(source[i])
+        radius = default_m[source[i]] if accuracy_cm[i] == ABSENT else accuracy_cm[i] / 100.0
+        sigma = max(table[row, 0] * radius / math.sqrt(-2.0 * math.log1p(-percentile[i])), table[row, 1])
+        radius_m[i], sigma_m[i], model[i] = radius, sigma, row
+        exclusion_m[i] = max(sigma * table[row, 4], radius)
+
+
+def tails(model: ErrorModel) -> tuple[float, float]:
+    """Weight of the tail, and its sigma in units of the core's."""
+    return model.tail_weight, model.tail_scale / model.core_scale
+
+
+@lru_cache(maxsize=64)
 def exclusion_sigmas(model: ErrorModel = TAG_MODEL) -> float:
     """The 99.9 % radius of the mixture in units of the core's sigma, by bisection of its survival function."""
-    tail = model.tail_scale / model.core_scale
+    weight, tail = tails(model)
     low, high = 0.0, 10.0 * max(1.0, tail)
     for _ in range(80):
         middle = (low + high) / 2.0
-        beyond = (1.0 - model.tail_weight) * math.exp(-middle * middle / 2.0)
-        beyond += model.tail_weight * math.exp(-middle * middle / 2.0 / (tail * tail))
+        beyond = (1.0 - weight) * math.exp(-middle * middle / 2.0)
+        beyond += weight * math.exp(-middle * middle / 2.0 / (tail * tail))
         low, high = (middle, high) if beyond > 1.0 - EXCLUSION_PROBABILITY else (low, middle)
     return high
+
+
+def _table(by_name: Mapping[str, Mapping[str, ErrorModel]]) -> NDArray[np.float64]:
+    """Rows (n_names * 8, 5): core scale, floor [m], tail weight, tail over core, exclusion in core sigmas."""
+    rows = []
+    names = {code: name for name, code in SOURCES.items()}
+    for by_source in by_name.values():
+        for code in range(_N_SOURCES):
+            model = by_source.get(names.get(code, ""), by_source[""])
+            rows.append((model.core_scale, model.floor_m, *tails(model), exclusion_sigmas(model)))
+    return np.array(rows)
+
+
+TABLE = _table(DEVICE_MODELS)
+"""All error models as the kernels take them; `Errors.model` are its rows."""
+TAILS = np.ascontiguousarray(TABLE[:, 2:4])
+"""Weight of the tail and its sigma in units of the core's, for each row of TABLE."""
+
+
+def number_of(name: str) -> int:
+    """The number of a device model, as `errors` takes it."""
+    return list(DEVICE_MODELS).index(name)

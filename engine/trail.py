@@ -1,7 +1,7 @@
 """A trail: one wearer's fixes in event-time order. Late fixes find their place, duplicates are recognised.
 
 The order is (time, device name, content), so it is the same whatever the order of arrival. Derived columns (radius, sigma,
-exclusion radius, flags) and the plan of the activation (percentile, silence) stand beside the reported ones.
+exclusion radius, error model, silence, flags) stand beside the reported ones.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import error_model, flags
-from engine.error_model import TAG_MODEL, ErrorModel
+from engine import flags
+from engine.error_model import errors
 from engine.fixes import NAMES, Fixes
 from engine.kernels import FLAG_STATE, flag_implausible, flag_same_time
 
@@ -23,21 +23,28 @@ CLOCK_TOLERANCE_US = 300_000_000
 CHECKPOINT_EVERY = 512
 """A state is kept every so many fixes: a late fix recomputes from the last one before it."""
 
-_DERIVED = ("content", "percentile", "silence_us", "radius_m", "sigma_m", "exclusion_m", "flags")
-_DERIVED_DTYPES = {"content": np.int64, "silence_us": np.int64, "flags": np.uint8}
+_DERIVED_DTYPES = {
+    "content": np.int64, "silence_us": np.int64, "radius_m": np.float64, "sigma_m": np.float64,
+    "exclusion_m": np.float64, "model": np.uint8, "flags": np.uint8,
+}  # fmt: skip
+_DERIVED = tuple(_DERIVED_DTYPES)
 
 
 @dataclass(slots=True)
 class Arranged:
-    """Fixes of one wearer or many in event-time order, with their derived columns, each of shape (n,)."""
+    """Fixes of one wearer or many in event-time order, with their derived columns, each of shape (n,).
+
+    `model` is the row of each fix's error model in `engine.error_model.TABLE`; silence_us is how long after a fix silence
+    speaks.
+    """
 
     fixes: Fixes
     content: NDArray[np.int64]
-    percentile: NDArray[np.float64]
     silence_us: NDArray[np.int64]
     radius_m: NDArray[np.float64]
     sigma_m: NDArray[np.float64]
     exclusion_m: NDArray[np.float64]
+    model: NDArray[np.uint8]
     flags: NDArray[np.uint8]
 
     def __len__(self) -> int:
@@ -45,7 +52,7 @@ class Arranged:
 
     def column(self, name: str) -> NDArray[Any]:
         """A reported or derived column by its name."""
-        return getattr(self, name) if name in _DERIVED else self.fixes.column(name)
+        return getattr(self, name) if name in _DERIVED_DTYPES else self.fixes.column(name)
 
     def take(self, where: NDArray[Any] | slice) -> Arranged:
         """The rows at these indices, in that order."""
@@ -57,39 +64,41 @@ def arrange(
     wearer: NDArray[np.int32],
     percentile: NDArray[np.float64],
     silence_us: NDArray[np.int64],
-    model: ErrorModel = TAG_MODEL,
+    device_model: NDArray[np.uint8] | None = None,
 ) -> tuple[Arranged, NDArray[np.int32], int]:
     """Sort by (wearer, time, device, content), leave duplicates out with the earliest `received`, derive the errors.
 
     Names decide between devices at one instant, never their index, so the order does not depend on who came first.
-    Returns the rows, their wearers (n,), and how many duplicates were left out.
+    Device models are numbers of `engine.error_model` (default: tags). Returns the rows, their wearers (n,), and how many
+    duplicates were left out.
     """
-    content = fixes.content()
-    order = _order(wearer, fixes, content)
-    plan: tuple[NDArray[Any], ...] = (wearer, percentile, silence_us, content)
+    device_model = np.zeros(len(fixes), np.uint8) if device_model is None else device_model
+    found = errors(fixes.accuracy_cm, fixes.source, percentile, device_model)
+    return _in_order(Arranged(fixes, fixes.content(), silence_us, *found, np.zeros(len(fixes), np.uint8)), wearer)
+
+
+def _in_order(rows: Arranged, wearer: NDArray[np.int32]) -> tuple[Arranged, NDArray[np.int32], int]:
+    """The rows sorted, without duplicates, and flagged where their clock is wrong."""
+    order = _order(wearer, rows.fixes, rows.content)
     if order is not None:
-        fixes, plan = fixes.take(order), tuple(c[order] for c in plan)
-    again = _repeats(plan[0], fixes, plan[3])
+        rows, wearer = rows.take(order), wearer[order]
+    again = _repeats(wearer, rows.fixes, rows.content)
     n_again = int(np.count_nonzero(again))
     if n_again:
         first = np.flatnonzero(~again)
-        received = np.minimum.reduceat(fixes.received_s, first)
-        fixes, plan = fixes.take(first), tuple(c[first] for c in plan)
-        fixes.received_s[:] = received
-    wearer, percentile, silence_us, content = plan
-    radius = error_model.radius_m(fixes.accuracy_cm, fixes.source)
-    sigma = error_model.sigma_m(radius, percentile, model)
-    exclusion = np.maximum(sigma * error_model.exclusion_sigmas(model), radius)
-    clock = fixes.time_us > fixes.received_s * 1_000_000 + CLOCK_TOLERANCE_US
-    bits = np.where(clock, flags.CLOCK_WRONG, 0).astype(np.uint8)
-    return Arranged(fixes, content, percentile, silence_us, radius, sigma, exclusion, bits), wearer, n_again
+        received = np.minimum.reduceat(rows.fixes.received_s, first)
+        rows, wearer = rows.take(first), wearer[first]
+        rows.fixes.received_s[:] = received
+    clock = rows.fixes.time_us > rows.fixes.received_s * 1_000_000 + CLOCK_TOLERANCE_US
+    rows.flags[:] = np.where(clock, flags.CLOCK_WRONG, 0)
+    return rows, wearer, n_again
 
 
 class Trail:
     """The growing trail of one wearer: columns with room to spare, and the plausibility states to rewind to."""
 
-    def __init__(self, wearer: str, model: ErrorModel = TAG_MODEL) -> None:
-        self.wearer, self._model = wearer, model
+    def __init__(self, wearer: str) -> None:
+        self.wearer = wearer
         self.n = 0
         self._columns: dict[str, NDArray[Any]] = {}
         self._states: list[NDArray[Any]] = [np.zeros(1, FLAG_STATE)]
@@ -123,11 +132,11 @@ class Trail:
 
     def _with_tail(self, batch: Arranged, first: int) -> tuple[Arranged, int]:
         """The rows from `first` on together with the batch, in order, duplicates out."""
-        tail = {name: self.column(name)[first:] for name in (*NAMES, *_DERIVED)}
-        joined = {name: np.concatenate([tail[name], batch.column(name)]) for name in NAMES}
-        fixes = Fixes(batch.fixes.devices, **joined)
-        percentile, silence_us = (np.concatenate([tail[name], batch.column(name)]) for name in ("percentile", "silence_us"))
-        merged, _, n_again = arrange(fixes, np.zeros(len(fixes), np.int32), percentile, silence_us, self._model)
+        tail = slice(first, self.n)
+        joined = {name: np.concatenate([self.column(name)[tail], batch.column(name)]) for name in (*NAMES, *_DERIVED)}
+        fixes = Fixes(batch.fixes.devices, **{name: joined[name] for name in NAMES})
+        rows = Arranged(fixes, **{name: joined[name] for name in _DERIVED})
+        merged, _, n_again = _in_order(rows, np.zeros(len(rows), np.int32))
         return merged, n_again
 
     def _unchanged(self, batch: Arranged, first: int) -> bool:
@@ -173,8 +182,8 @@ class Trail:
 
 
 def _dtype(name: str) -> Any:
-    if name in _DERIVED:
-        return _DERIVED_DTYPES.get(name, np.float64)
+    if name in _DERIVED_DTYPES:
+        return _DERIVED_DTYPES[name]
     return np.int64 if name in ("time_us", "received_s") else np.int32
 
 

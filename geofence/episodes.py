@@ -6,8 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 from engine import flags
+from engine.error_model import TAILS
 from engine.trail import Trail
-from geofence.kernels import COARSE_M, IN, LEAST_EVIDENCE, OUT, SINGLE, UNKNOWN, inside_masses, place_evidence, relaxed
+from geofence.evidence import LEAST_EVIDENCE, place_evidence
+from geofence.filter import COARSE_M, IN, OUT, SINGLE, UNKNOWN, relaxed
+from geofence.masses import inside_masses
 from geofence.watch import Slot, Watch
 
 OPEN_US = 2**62
@@ -66,8 +69,8 @@ def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> 
 
 def probabilities(slot: Slot, trail: Trail, watch: Watch, rows: list[int]) -> list[float]:
     """P(inside) of single fixes, by the exact mass, as they are shown to people."""
-    x, y, sigma = (trail.column(name)[rows] for name in ("lon_e7", "lat_e7", "sigma_m"))
-    masses = inside_masses(x, y, sigma, *watch.tail, slot.subject.place, *watch.places.shapes)
+    x, y, sigma, model = (trail.column(name)[rows] for name in ("lon_e7", "lat_e7", "sigma_m", "model"))
+    masses = inside_masses(x, y, sigma, model, TAILS, slot.subject.place, *watch.places.shapes)
     return [float(m) for m in masses]
 
 
@@ -97,11 +100,11 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
 def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float, float]]:
     """(time, evidence, sigma) of the fixes that carry weight in the deciding run."""
     place, shapes, size = slot.subject.place, watch.places.shapes, watch.places.size
-    names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "flags")
+    names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "model", "flags")
     rows = slice(episode.began_row, episode.decided_row + 1)
     columns = zip(*(trail.column(name)[rows].tolist() for name in names), strict=True)
     return [
-        (t, place_evidence(x, y, sigma, *watch.tail, size, place, *shapes), sigma)
-        for t, x, y, sigma, bits in columns
+        (t, place_evidence(x, y, sigma, TAILS[model, 0], TAILS[model, 1], size, place, *shapes), sigma)
+        for t, x, y, sigma, model, bits in columns
         if not bits & flags.WEIGHTLESS
     ]

@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import flags
-from engine.error_model import TAG_MODEL, ErrorModel
+from engine.error_model import TAILS
 from engine.errors import InputError
 from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.curfew import Curfew
-from geofence.kernels import CHANGE, FAR_SIGMAS, FILTER_STATE, MOST_LOGIT, SINGLE, UNKNOWN, filter_places
+from geofence.evidence import FAR_SIGMAS
+from geofence.filter import CHANGE, FILTER_STATE, MOST_LOGIT, SINGLE, UNKNOWN, filter_places
 from geofence.places import Places, compile_places
 from geofence.zone import Zone
 
+COLUMNS = ("time_us", "lat_e7", "lon_e7", "sigma_m", "model", "flags", "silence_us")
+"""What the filter takes of a trail, in its order."""
 _PIECE = 8 * CHECKPOINT_EVERY
 """Longest run of fixes given to the filter as one job: bounds the room that its changes need."""
 _ROOM = 4 * _PIECE
@@ -64,12 +67,11 @@ class Watch:
 
     def __init__(
         self, zones: Sequence[Zone], curfews: Sequence[Curfew],
-        settings: FilterSettings = FilterSettings(), model: ErrorModel = TAG_MODEL,
+        settings: FilterSettings = FilterSettings(),
     ) -> None:  # fmt: skip
         self.settings = _reachable(settings)
         self.zones, self.curfews = tuple(zones), tuple(curfews)
         self.places: Places = compile_places([*((z.place,) for z in zones), *(c.places for c in curfews)])
-        self.tail = (model.tail_weight, model.tail_scale / model.core_scale)
         self.raise_logit, self.clear_logit = _logit(settings.raise_at), _logit(settings.clear_at)
         self.most_logit = MOST_LOGIT
         exclusion = [i for i, zone in enumerate(zones) if zone.kind == "exclusion"]
@@ -131,7 +133,7 @@ class Watch:
                 boxes[k] = np.nan
                 continue
             x, y = trail.column("lon_e7")[first:][weighs], trail.column("lat_e7")[first:][weighs]
-            reach = trail.column("sigma_m")[first:][weighs] * (FAR_SIGMAS * self.tail[1])
+            reach = trail.column("sigma_m")[first:][weighs] * TAILS[trail.column("model")[first:][weighs], 1] * FAR_SIGMAS
             dy = reach * 91.0  # 1 m is at most 90.5 units of 1e-7 degree of latitude
             dx = dy / np.maximum(0.01, np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0))))
             boxes[k] = (x - dx).min(), (y - dy).min(), (x + dx).max(), (y + dy).max()
@@ -199,12 +201,12 @@ class Watch:
         self, jobs: NDArray[np.int64], states: NDArray[Any], places: NDArray[np.int64], changes: NDArray[Any],
         kept: NDArray[Any], columns: Sequence[NDArray[Any]],
     ) -> tuple[int, int]:  # fmt: skip
-        """`filter_places` with this watch's settings; columns are time, latitude, longitude, sigma, flags, silence."""
+        """`filter_places` with this watch's settings; columns are those of COLUMNS."""
         n, settings = len(states), self.settings
         run: Any = filter_places  # its arguments come from several tuples: too much for a type checker
         done: tuple[int, int] = run(
             jobs, states, places, self._of_slot[:n, 1].copy(), self._single[:n], changes, kept,
-            *columns, flags.WEIGHTLESS, *self.tail, self.raise_logit, self.clear_logit, settings.relax_s,
+            *columns, flags.WEIGHTLESS, TAILS, self.raise_logit, self.clear_logit, settings.relax_s,
             settings.correlation_s, self.places.box, self.places.size, *self.places.shapes,
         )  # fmt: skip
         return done
@@ -215,7 +217,7 @@ class _Feed:
 
     def __init__(self) -> None:
         self.jobs: list[tuple[int, int, int, int, int]] = []
-        self.columns: tuple[list[NDArray[Any]], ...] = ([], [], [], [], [], [])
+        self.columns: tuple[list[NDArray[Any]], ...] = tuple([] for _ in COLUMNS)
         self.n_kept = 0
         self._n = 0
         self._slots: dict[int, Slot] = {}
@@ -223,9 +225,7 @@ class _Feed:
 
     def add(self, trail: Trail, start: int, slots: list[Slot]) -> None:
         """Feed these slots the trail's rows from `start` on."""
-        for column, name in zip(
-            self.columns, ("time_us", "lat_e7", "lon_e7", "sigma_m", "flags", "silence_us"), strict=True
-        ):
+        for column, name in zip(self.columns, COLUMNS, strict=True):
             column.append(trail.column(name)[start:])
         offset = start - self._n
         for slot in slots:

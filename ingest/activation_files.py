@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from engine.activations import FOREVER_US, Activation, Activations
+from engine.error_model import device_model
 from engine.errors import InputError
 from engine.times import parse_time
 from ingest.csv_table import rows_of, table_of
@@ -14,7 +15,7 @@ from ingest.fault import Fault, Faults, OnFault, from_error
 from ingest.fix_checks import check_device
 from ingest.trail_files import read_bytes
 
-COLUMNS = ("device", "wearer", "from", "to", "percentile", "fix_interval_s", "upload_interval_s", "grace_s")
+COLUMNS = ("device", "wearer", "from", "to", "percentile", "fix_interval_s", "upload_interval_s", "grace_s", "model")
 REQUIRED = ("device", "wearer", "from", "to")
 _DEFAULTS = Activation("", "", 0)
 
@@ -59,7 +60,15 @@ def _activation(fields: Mapping[str, str], tz: ZoneInfo | None) -> Activation:
         _seconds(fields, "fix_interval_s", _DEFAULTS.fix_interval_s, least=1),
         _seconds(fields, "upload_interval_s", _DEFAULTS.upload_interval_s, least=1),
         _seconds(fields, "grace_s", _DEFAULTS.grace_s, least=0),
+        _model(fields.get("model", "").strip()),
     )  # fmt: skip
+
+
+def _model(name: str) -> str:
+    """The device model, where one is named."""
+    if name:
+        device_model(name, _DEFAULTS.percentile)
+    return name
 
 
 def check_wearer(name: str) -> str:

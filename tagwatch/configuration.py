@@ -10,7 +10,6 @@ from typing import Any
 
 from engine.activations import FOREVER_US, Activation, Activations
 from engine.database import Connection
-from engine.error_model import model_of
 from engine.errors import InputError
 from engine.times import parse_time, to_iso
 from engine.wearers import Wearer
@@ -69,7 +68,7 @@ def conditions_of(
     if worn.rows:
         refuse_unknown_wearers(read, kept, {row.wearer for row in worn.rows})
     plan = plan or Activation("", "", -(2**62))
-    return Conditions(read, kept, worn, filter_settings, plan, model_of(plan.percentile))
+    return Conditions(read, kept, worn, filter_settings, plan)
 
 
 def refuse_unknown_wearers(zones: Iterable[Zone], curfews: Iterable[Curfew], known: set[str]) -> None:
@@ -113,7 +112,7 @@ def load(connection: Connection, filter_settings: FilterSettings, plan: Activati
     curfews = read_curfews([content for _, content in current(connection, "curfew").values()], zones)
     rows = [content for _, content in current(connection, "activation").values()]
     worn = Activations(_activation(row) for row in rows)
-    return Conditions(zones, curfews, worn, filter_settings, plan, model_of(plan.percentile))
+    return Conditions(zones, curfews, worn, filter_settings, plan)
 
 
 def _activation_rows(activations: Activations) -> dict[str, Any]:

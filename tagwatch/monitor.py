@@ -17,7 +17,7 @@ from alerts.curfew_rules import curfew_alerts
 from alerts.evidence import Scene
 from alerts.zone_rules import zone_alerts
 from engine.activations import Activation, Activations
-from engine.error_model import TAG_MODEL, ErrorModel
+from engine.error_model import device_model, number_of
 from engine.fixes import Fixes, concat
 from engine.trail import Arranged, Trail, arrange
 from geofence.curfew import Curfew
@@ -35,7 +35,6 @@ class Conditions:
     activations: Activations = field(default_factory=Activations)
     filter: FilterSettings = field(default_factory=FilterSettings)
     plan: Activation = field(default_factory=lambda: Activation("", "", -(2**62)))
-    model: ErrorModel = TAG_MODEL
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ class Monitor:
 
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
-        self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter, conditions.model)
+        self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter)
         self.trails: dict[str, Trail] = {}
         self._rows = conditions.activations.rows
         self._device_number: dict[str, int] = {}
@@ -80,11 +79,11 @@ class Monitor:
         n_unassigned = int(np.count_nonzero(~known))
         if n_unassigned:
             batch, activation = batch.take(known), activation[known]
-        names, wearer, percentile, silence_us = self._plan(activation)
-        arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us, self.conditions.model)
+        names, wearer, percentile, silence_us, model = self._plan(activation)
+        arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us, model)
         trails, firsts = [], []
         for name, piece in _pieces(arranged, wearer, names):
-            trail = self.trails.setdefault(name, Trail(name, self.conditions.model))
+            trail = self.trails.setdefault(name, Trail(name))
             n_before = len(trail)
             first, n_again = trail.merge(piece)
             if first < n_before:
@@ -133,17 +132,19 @@ class Monitor:
 
     def _plan(
         self, activation: NDArray[np.int32]
-    ) -> tuple[list[str], NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
-        """Names of the wearers, and for each fix its wearer's number, its percentile and its silence [us]."""
+    ) -> tuple[list[str], NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
+        """Names of the wearers, and for each fix its wearer's number, its percentile, its silence [us], its device model."""
+        rows = self._rows or (self.conditions.plan,)
+        percentile = np.array([row.percentile for row in rows])
+        silence_us = np.array([row.silence_us for row in rows], np.int64)
+        model = np.array([number_of(device_model(row.model, row.percentile)) for row in rows], np.uint8)
         if not self._rows:
-            n, plan = len(activation), self.conditions.plan
-            return list(self._devices), activation, np.full(n, plan.percentile), np.full(n, plan.silence_us, np.int64)
-        names = sorted({row.wearer for row in self._rows})
+            n = len(activation)
+            return list(self._devices), activation, percentile.repeat(n), silence_us.repeat(n), model.repeat(n)
+        names = sorted({row.wearer for row in rows})
         number = {name: k for k, name in enumerate(names)}
-        of_row = np.array([number[row.wearer] for row in self._rows], np.int32)
-        percentile = np.array([row.percentile for row in self._rows])
-        silence_us = np.array([row.silence_us for row in self._rows], np.int64)
-        return names, of_row[activation], percentile[activation], silence_us[activation]
+        of_row = np.array([number[row.wearer] for row in rows], np.int32)
+        return names, of_row[activation], percentile[activation], silence_us[activation], model[activation]
 
     def _activated(self) -> dict[str, list[Interval]]:
         intervals: dict[str, list[Interval]] = {}
@@ -158,7 +159,7 @@ class Monitor:
 
     def _expect(self, wearers: Iterable[str]) -> None:
         """Wearers with a curfew and an activation are looked at even if nothing ever comes from them."""
-        trails = [self.trails.setdefault(wearer, Trail(wearer, self.conditions.model)) for wearer in wearers]
+        trails = [self.trails.setdefault(wearer, Trail(wearer)) for wearer in wearers]
         if trails:
             self.watch.feed(trails, [0] * len(trails))
 

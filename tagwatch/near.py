@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from crime_match.question import Question
 from crime_match.trails import WearerTrail
 from engine.activations import Activation, Activations
 from engine.database import Connection
-from engine.error_model import ErrorModel, model_of
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
 from engine.store import FixStore
@@ -35,10 +33,10 @@ def near_from(
 ) -> list[Match]:  # fmt: skip
     """The matches of all wearers that these fixes and activations know of."""
     plan = plan or Activation("", "", -(2**62))
-    conditions = Conditions(activations=activations or Activations(), plan=plan, model=model_of(plan.percentile))
+    conditions = Conditions(activations=activations or Activations(), plan=plan)
     monitor = Monitor(conditions)
     monitor.take(fixes, LATEST_US)
-    return near(question, _trails(monitor, question, events), partial(_presence, model=conditions.model, plan=plan))
+    return near(question, _trails(monitor, question, events), _presence)
 
 
 def near_in_database(
@@ -68,35 +66,25 @@ def _trails(monitor: Monitor, question: Question, events: Sequence[DeviceEvent])
         column = trail.column if trail else Trail(wearer).column
         mine = [e for e in events if any(r.device == e.device and r.from_us <= e.time_us < r.to_us for r in rows)]
         yield WearerTrail(
-            wearer,
-            devices,
-            fixes,
-            column("flags"),
-            column("sigma_m"),
-            column("radius_m"),
-            column("exclusion_m"),
-            rows,
-            mine,
-        )
+            wearer, devices, fixes, column("flags"), column("sigma_m"), column("radius_m"), column("exclusion_m"),
+            column("model"), column("silence_us"), rows, mine,
+        )  # fmt: skip
 
 
-def _presence(
-    trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float, *, model: ErrorModel, plan: Activation
-) -> NDArray[np.float64]:
+def _presence(trail: WearerTrail, lat_e7: int, lon_e7: int, radius_m: float) -> NDArray[np.float64]:
     """Posterior of presence about a place, for the fixes that come near it; nan elsewhere."""
     found = np.full(len(trail.fixes), np.nan)
     close = np.abs(trail.fixes.lat_e7.astype(np.int64) - lat_e7) < _CLOSE_E7
     close &= np.abs(trail.fixes.lon_e7.astype(np.int64) - lon_e7) < 2 * _CLOSE_E7
     if not close.any():
         return found
-    silence = max((row.silence_us for row in trail.activations if row.device), default=plan.silence_us)
     columns: dict[str, NDArray[Any]] = {
         "time_us": trail.fixes.time_us, "lat_e7": trail.fixes.lat_e7, "lon_e7": trail.fixes.lon_e7,
-        "sigma_m": trail.sigma_m, "flags": trail.flags, "silence_us": np.full(len(found), silence, np.int64),
+        "sigma_m": trail.sigma_m, "model": trail.model, "flags": trail.flags, "silence_us": trail.silence_us,
     }  # fmt: skip
     circle = Circle(lat_e7, lon_e7, radius_m)
     for first, last in _runs(close):
-        found[first:last] = presence(columns, circle, first, last, model)
+        found[first:last] = presence(columns, circle, first, last)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.activations import Activation
+from engine.error_model import DEVICE_MODELS
 from engine.errors import InputError
 from geofence.watch import FilterSettings
 
@@ -46,12 +47,13 @@ class Filter(_Part):
 
 
 class Plan(_Part):
-    """How devices without an activation report: percentile of the accuracy circle, intervals and grace [s]."""
+    """How devices without an activation report: percentile of the circle, intervals and grace [s], device model."""
 
     percentile: float = Field(default=0.95, gt=0, lt=1)
     fix_interval_s: int = Field(default=60, gt=0)
     upload_interval_s: int = Field(default=600, ge=0)
     grace_s: int = Field(default=300, ge=0)
+    model: str = Field(default="", pattern=f"^({'|'.join(DEVICE_MODELS)})?$")
 
 
 class Webhook(_Part):

@@ -13,7 +13,6 @@ import pytest
 
 from alerts.alert import Alert, to_json
 from engine.activations import Activation
-from engine.error_model import PHONE_MODEL
 from engine.fixes import CONTENT, Fixes
 from geofence.curfew import read_curfews
 from geofence.zone import read_zones
@@ -75,7 +74,7 @@ def conditions(shared_data: Path) -> Conditions:
             "grace_minutes": 15,
         }  # fmt: skip
     zones = read_zones({"type": "FeatureCollection", "features": features})
-    return Conditions(zones, read_curfews(list(curfews.values())), plan=PHONES, model=PHONE_MODEL)
+    return Conditions(zones, read_curfews(list(curfews.values())), plan=PHONES)
 
 
 def text(alerts: list[Alert]) -> list[bytes]:

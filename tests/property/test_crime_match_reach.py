@@ -127,7 +127,15 @@ def trail_of(places, times_us, radius_m, flags=None):
     fixes = Fixes.of(("tag",), device=np.zeros(n), time_us=times_us, lat_e7=lats, lon_e7=lons)
     radius = np.asarray(radius_m, np.float64)
     return WearerTrail(
-        "w", ("tag",), fixes, np.zeros(n, np.uint8) if flags is None else flags, radius / 4, radius / 8, radius
+        "w",
+        ("tag",),
+        fixes,
+        np.zeros(n, np.uint8) if flags is None else flags,
+        radius / 4,
+        radius / 8,
+        radius,
+        np.zeros(n, np.uint8),
+        np.full(n, 960_000_000),
     )
 
 

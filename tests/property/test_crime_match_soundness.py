@@ -85,7 +85,16 @@ def trail_of(x, y, time_us, exclusion_m, flags):
     exclusion_m = exclusion_m[order]
     radius_m = exclusion_m / 8
     return WearerTrail(
-        "w", ("tag",), fixes, flags[order], radius_m / 2.45, radius_m, exclusion_m, [Activation("tag", "w", 0)]
+        "w",
+        ("tag",),
+        fixes,
+        flags[order],
+        radius_m / 2.45,
+        radius_m,
+        exclusion_m,
+        np.zeros(n, np.uint8),
+        np.full(n, 960_000_000),
+        [Activation("tag", "w", 0)],
     )
 
 

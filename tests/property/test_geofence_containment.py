@@ -14,7 +14,7 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geofence.kernels import contains_points
+from geofence.containment import contains_points
 
 Ring = list[tuple[int, int]]
 

@@ -16,26 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import flags
-from engine.error_model import PHONE_MODEL, TAG_MODEL, ErrorModel
+from engine.error_model import PHONE_MODEL, TAILS, number_of
 from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.kernels import metres_per_e7
 from engine.trail import CHECKPOINT_EVERY, Trail, arrange
 from geofence.episodes import OPEN_US, episodes, probabilities, without_strongest
-from geofence.kernels import (
-    COARSE_M,
-    IN,
-    LEAST_EVIDENCE,
-    MOST_LOGIT,
-    OUT,
-    SINGLE,
-    UNKNOWN,
-    evidence_of,
-    inside_mass,
-    most_mass,
-)
+from geofence.evidence import LEAST_EVIDENCE, evidence_of
+from geofence.filter import COARSE_M, IN, MOST_LOGIT, OUT, SINGLE, UNKNOWN
+from geofence.masses import inside_mass, most_mass
 from geofence.presence import presence
-from geofence.watch import FilterSettings, Slot, Watch
+from geofence.watch import COLUMNS, FilterSettings, Slot, Watch
 from geofence.zone import Circle, Place, Zone
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
@@ -48,10 +39,10 @@ def logit(p: float) -> float:
     return math.log(p / (1.0 - p))
 
 
-def plain_says(watch: Watch, place: int, x: int, y: int, sigma: float) -> float:
+def plain_says(watch: Watch, place: int, x: int, y: int, sigma: float, model: int) -> float:
     area, width = watch.places.size[place, :2]
-    mass = inside_mass(x, y, sigma, *watch.tail, place, *watch.places.shapes)
-    return evidence_of(mass, most_mass(sigma, *watch.tail, area, width))
+    mass = inside_mass(x, y, sigma, *TAILS[model], place, *watch.places.shapes)
+    return evidence_of(mass, most_mass(sigma, *TAILS[model], area, width))
 
 
 def plain_filter(watch: Watch, zone: Zone, place: int, trail: Trail) -> list[tuple[Any, ...]]:
@@ -65,12 +56,13 @@ def plain_filter(watch: Watch, zone: Zone, place: int, trail: Trail) -> list[tup
     def change(new: int, at: int, began: int, after: int) -> None:
         changes.append((new, at, began, after, 1.0 / (1.0 + math.exp(-value)), prior))
 
+    models = trail.column("model").tolist()
     times, bits, sigmas = (trail.column(name).tolist() for name in ("time_us", "flags", "sigma_m"))
     xs, ys, silence = (trail.column(name).tolist() for name in ("lon_e7", "lat_e7", "silence_us"))
     for k, time_us in enumerate(times):
         if bits[k] & flags.WEIGHTLESS:
             continue
-        says = plain_says(watch, place, xs[k], ys[k], sigmas[k])
+        says = plain_says(watch, place, xs[k], ys[k], sigmas[k], models[k])
         if abs(says) < LEAST_EVIDENCE:
             continue
         dt_s = (time_us - times[last]) * 1e-6 if last >= 0 else 0.0
@@ -103,7 +95,7 @@ def plain_filter(watch: Watch, zone: Zone, place: int, trail: Trail) -> list[tup
     return changes
 
 
-def trail_of(rng: np.random.Generator, lat_e7: int, n: int, model: ErrorModel, reach_m: float) -> Trail:
+def trail_of(rng: np.random.Generator, lat_e7: int, n: int, model: str, reach_m: float) -> Trail:
     """A random walk in and out of the scene's middle: gaps, coarse and wide fixes, wild ones, several at one instant."""
     seconds = np.cumsum(rng.choice([0, 0.25, 1, 5, 60, 300, 950, 3600], n, p=[0.04, 0.04, 0.1, 0.2, 0.5, 0.08, 0.02, 0.02]))
     level = np.repeat(rng.choice([0.0, 0.8, 1.0, 1.2, 4.0, 20.0], n // 4 + 1), 4)[:n] * reach_m
@@ -118,8 +110,10 @@ def trail_of(rng: np.random.Generator, lat_e7: int, n: int, model: ErrorModel, r
         ("tag",), device=np.zeros(n), time_us=time_us, lat_e7=np.round(lat), lon_e7=np.round(lon),
         accuracy_cm=np.round(accuracy * 100), source=np.ones(n),
     )  # fmt: skip
-    rows, _, _ = arrange(fixes, np.zeros(n, np.int32), np.full(n, 0.95), np.full(n, SILENCE_US), model)
-    trail = Trail("w", model)
+    rows, _, _ = arrange(
+        fixes, np.zeros(n, np.int32), np.full(n, 0.95), np.full(n, SILENCE_US), np.full(n, number_of(model), np.uint8)
+    )
+    trail = Trail("w")
     trail.merge(rows)
     flagged = trail.column("flags")
     flagged[rng.random(len(trail)) < 0.05] |= flags.IMPLAUSIBLE
@@ -140,8 +134,8 @@ def place_of(name: str, lat_e7: int) -> tuple[Place, float]:
     return (shapely.Polygon(shell, [hole]) if name == "ring" else shapely.Polygon(shell)), half_e
 
 
-def watched(zone: Zone, trail: Trail, model: ErrorModel, setting: FilterSettings) -> tuple[Watch, Slot | None]:
-    watch = Watch([zone], [], setting, model)
+def watched(zone: Zone, trail: Trail, setting: FilterSettings) -> tuple[Watch, Slot | None]:
+    watch = Watch([zone], [], setting)
     watch.feed([trail], [0])
     return watch, next(iter(watch.slots("w")), None)
 
@@ -161,12 +155,12 @@ NAMES = st.sampled_from(["disc", "wide disc", "corridor", "square", "ring"])
     st.integers(0, 2**32), st.integers(1, 150), NAMES, KINDS, st.sampled_from([0.0, 53.0, -35.0, 78.0, 84.0]), st.booleans()
 )
 def test_the_filter_equals_plain_python(seed: int, n: int, name: str, kind: str, lat_deg: float, phone: bool) -> None:
-    rng, model = np.random.default_rng(seed), PHONE_MODEL if phone else TAG_MODEL
+    rng, model = np.random.default_rng(seed), "phone" if phone else "tag"
     lat_e7 = round(lat_deg * 1e7)
     place, size_m = place_of(name, lat_e7)
     zone = Zone("z", "z", kind, ("*",), place, "")
     trail = trail_of(rng, lat_e7, n, model, size_m)
-    watch, slot = watched(zone, trail, model, FilterSettings())
+    watch, slot = watched(zone, trail, FilterSettings())
     expected = plain_filter(watch, zone, 0, trail)
     if slot is None:  # an exclusion zone that no fix came near gets no slot: nothing but `out` may have come of it
         assert kind == "exclusion"
@@ -181,8 +175,8 @@ def test_long_trails_with_checkpoints_equal_plain_python() -> None:
     place, size_m = place_of("disc", 530_000_000)
     for kind in ("exclusion", "inclusion"):
         zone = Zone("z", "z", kind, ("*",), place, "")
-        trail = trail_of(rng, 530_000_000, 5000, TAG_MODEL, size_m)
-        watch, slot = watched(zone, trail, TAG_MODEL, FilterSettings())
+        trail = trail_of(rng, 530_000_000, 5000, "tag", size_m)
+        watch, slot = watched(zone, trail, FilterSettings())
         assert slot is not None
         expected = plain_filter(watch, zone, 0, trail)
         assert len(expected) > 100
@@ -216,11 +210,13 @@ def test_far_is_far_along_the_parallel_too(lat_deg: float, east: float, area_m2:
         ("tag",), device=[0, 0], time_us=[T0_US, T0_US + 60_000_000], lat_e7=[lat_e7] * 2,
         lon_e7=[round(LON_E7 + away_m / kx)] * 2, accuracy_cm=[round(sigma * 2.4477 * 100)] * 2, source=[1, 1],
     )  # fmt: skip
-    rows, _, _ = arrange(fixes, np.zeros(2, np.int32), np.full(2, 0.95), np.full(2, SILENCE_US), PHONE_MODEL)
-    trail = Trail("w", PHONE_MODEL)
+    rows, _, _ = arrange(
+        fixes, np.zeros(2, np.int32), np.full(2, 0.95), np.full(2, SILENCE_US), np.full(2, number_of("phone"), np.uint8)
+    )
+    trail = Trail("w")
     trail.merge(rows)
     zone = Zone("z", "z", "inclusion", ("*",), place, "")
-    watch, slot = watched(zone, trail, PHONE_MODEL, FilterSettings())
+    watch, slot = watched(zone, trail, FilterSettings())
     assert slot is not None
     assert_same(slot.changes, plain_filter(watch, zone, 0, trail))
     said = watch.state(slot)["evidence"]
@@ -256,7 +252,7 @@ def test_late_fixes_leave_the_same_changes_and_states(seed: int, kind: str, n: i
     rng = np.random.default_rng(seed)
     place, size_m = place_of("disc", 530_000_000)
     zone = Zone("z", "z", kind, ("*",), place, "")
-    source = trail_of(rng, 530_000_000, n, TAG_MODEL, size_m).fixes(("tag",))
+    source = trail_of(rng, 530_000_000, n, "tag", size_m).fixes(("tag",))
     n = len(source)
     late = np.zeros(n, np.bool_)
     for _ in range(3):  # blocks that come late, some of them about a checkpoint
@@ -269,7 +265,7 @@ def test_late_fixes_leave_the_same_changes_and_states(seed: int, kind: str, n: i
         rows, _, _ = arrange(source.take(batch), np.zeros(k, np.int32), np.full(k, 0.95), np.full(k, SILENCE_US))
         first, _ = trail.merge(rows)
         watch.feed([trail], [first])
-    whole_watch, whole = watched(zone, trail, TAG_MODEL, FilterSettings())
+    whole_watch, whole = watched(zone, trail, FilterSettings())
     slot = next(iter(watch.slots("w")), None)
     if whole is None or slot is None:
         assert whole is slot is None
@@ -312,8 +308,8 @@ def test_episodes_cut_time_into_states_without_gaps(seed: int, kind: str) -> Non
     rng = np.random.default_rng(seed)
     place, size_m = place_of("disc", 530_000_000)
     zone = Zone("z", "z", kind, ("*",), place, "")
-    trail = trail_of(rng, 530_000_000, 100, TAG_MODEL, size_m)
-    watch, slot = watched(zone, trail, TAG_MODEL, FilterSettings())
+    trail = trail_of(rng, 530_000_000, 100, "tag", size_m)
+    watch, slot = watched(zone, trail, FilterSettings())
     if slot is None:
         return
     newest = int(trail.column("time_us")[-1])
@@ -346,7 +342,7 @@ def test_the_posterior_without_the_strongest_fix_is_the_run_without_it(accuracy_
     rows, _, _ = arrange(fixes, np.zeros(n, np.int32), np.full(n, 0.95), np.full(n, SILENCE_US))
     trail = Trail("w")
     trail.merge(rows)
-    watch, slot = watched(zone, trail, TAG_MODEL, FilterSettings(raise_at=raise_at))
+    watch, slot = watched(zone, trail, FilterSettings(raise_at=raise_at))
     assert slot is not None
     episode = next(e for e in episodes(slot, trail, watch, int(trail.column("time_us")[-1])) if e.state == IN)
     run = range(episode.began_row, episode.decided_row + 1)
@@ -368,21 +364,20 @@ def test_the_posterior_without_the_strongest_fix_is_the_run_without_it(accuracy_
 
 def test_probabilities_are_the_exact_masses() -> None:
     place, size_m = place_of("disc", 530_000_000)
-    trail = trail_of(np.random.default_rng(4), 530_000_000, 20, TAG_MODEL, size_m)
-    watch, slot = watched(Zone("z", "z", "inclusion", ("*",), place, ""), trail, TAG_MODEL, FilterSettings())
+    trail = trail_of(np.random.default_rng(4), 530_000_000, 20, "tag", size_m)
+    watch, slot = watched(Zone("z", "z", "inclusion", ("*",), place, ""), trail, FilterSettings())
     assert slot is not None
     got = probabilities(slot, trail, watch, [3, 5])
     columns = [trail.column(name)[[3, 5]].tolist() for name in ("lon_e7", "lat_e7", "sigma_m")]
-    assert got == [inside_mass(*row, *watch.tail, 0, *watch.places.shapes) for row in zip(*columns, strict=True)]
+    assert got == [inside_mass(*row, *TAILS[0], 0, *watch.places.shapes) for row in zip(*columns, strict=True)]
 
 
 def test_presence_is_the_filter_fix_by_fix() -> None:
     """The posterior after each fix of a window equals that of the zone's own filter fed to just that fix."""
     circle = Circle(530_000_000, LON_E7, 150.0)
     zone = Zone("z", "z", "inclusion", ("*",), circle, "")  # always has a slot; with the base rate of an exclusion zone
-    trail = trail_of(np.random.default_rng(5), 530_000_000, 60, TAG_MODEL, 150.0)
-    names = ("time_us", "lat_e7", "lon_e7", "sigma_m", "flags", "silence_us")
-    got = presence({name: trail.column(name) for name in names}, circle, 20, 60)
+    trail = trail_of(np.random.default_rng(5), 530_000_000, 60, "tag", 150.0)
+    got = presence({name: trail.column(name) for name in COLUMNS}, circle, 20, 60)
     everything = trail.fixes(("tag",))
     for k in range(20, len(trail)):
         part = Trail("w")
@@ -390,7 +385,7 @@ def test_presence_is_the_filter_fix_by_fix() -> None:
                              np.full(k + 1, SILENCE_US))  # fmt: skip
         part.merge(rows)
         part.column("flags")[:] = trail.column("flags")[: k + 1]
-        watch, slot = watched(zone, part, TAG_MODEL, FilterSettings(base_stay=FilterSettings().base_exclusion))
+        watch, slot = watched(zone, part, FilterSettings(base_stay=FilterSettings().base_exclusion))
         assert slot is not None
         if trail.column("flags")[k] & flags.WEIGHTLESS:
             assert math.isnan(got[k - 20])

@@ -50,7 +50,19 @@ def trail(rows, wearer="w", activations=ALWAYS, events=(), exclusion_m=None):
     radius_m = np.array([15.0 if row[3] is None else row[3] for row in full], np.float64)
     exclusion = np.maximum(radius_m * 8, 16.0) if exclusion_m is None else np.full(n, exclusion_m)
     flags = np.array([row[5] for row in full], np.uint8)
-    return WearerTrail(wearer, ("tag",), fixes, flags, radius_m / 2.45, radius_m, exclusion, activations, events)
+    return WearerTrail(
+        wearer,
+        ("tag",),
+        fixes,
+        flags,
+        radius_m / 2.45,
+        radius_m,
+        exclusion,
+        np.zeros(len(fixes), np.uint8),
+        np.full(len(fixes), 960_000_000),
+        activations,
+        events,
+    )
 
 
 def away(east=50_000.0, step=1, **kwargs):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import error_model, flags
-from engine.fixes import ABSENT, NAMES, Fixes, concat
+from engine.fixes import ABSENT, NAMES, SOURCES, Fixes, concat
 from engine.trail import CHECKPOINT_EVERY, Trail, arrange
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
-DERIVED = ("content", "percentile", "silence_us", "radius_m", "sigma_m", "exclusion_m", "flags")
+DERIVED = ("content", "silence_us", "radius_m", "sigma_m", "exclusion_m", "model", "flags")
 DEVICES = ("tag-b", "tag-a")  # the names decide the order between devices, not their index
 T0_US = 1_772_000_000_000_000
 
@@ -131,23 +131,37 @@ def test_two_wearers_in_one_batch_keep_their_own_rows() -> None:
 # --- the error model
 
 
+def errors_of(accuracy_cm: list[int], percentile: float, source: int = 1, model: str = "tag") -> error_model.Errors:
+    n = len(accuracy_cm)
+    device = np.full(n, error_model.number_of(model), np.uint8)
+    return error_model.errors(np.array(accuracy_cm, np.int32), np.full(n, source, np.int32), np.full(n, percentile), device)
+
+
 def test_sigma_is_the_rayleigh_scale_of_the_percentile() -> None:
-    radius = np.array([100.0])
-    assert error_model.sigma_m(radius, 0.95)[0] == pytest.approx(100 / 2.4477, rel=1e-4)
-    assert error_model.sigma_m(radius, 0.68)[0] == pytest.approx(100 / 1.5096, rel=1e-4)
-    assert error_model.sigma_m(np.array([0.0]), 0.95)[0] == error_model.TAG_MODEL.floor_m
+    assert errors_of([10_000], 0.95).sigma_m[0] == pytest.approx(100 / 2.4477 * error_model.TAG_MODEL.core_scale, rel=1e-4)
+    assert errors_of([10_000], 0.68).sigma_m[0] == pytest.approx(100 / 1.5096 * error_model.TAG_MODEL.core_scale, rel=1e-4)
+    assert errors_of([0], 0.95).sigma_m[0] == error_model.TAG_MODEL.floor_m
 
 
-def test_the_exclusion_radius_leaves_out_one_in_a_thousand() -> None:
-    model = error_model.TAG_MODEL
+@pytest.mark.parametrize("name", sorted(error_model.DEVICE_MODELS))
+def test_the_exclusion_radius_leaves_out_one_in_a_thousand(name: str) -> None:
+    model = error_model.DEVICE_MODELS[name][""]
     rng = np.random.default_rng(5)
     n = 400_000
-    scale = np.where(rng.random(n) < model.tail_weight, model.tail_scale, model.core_scale)
+    scale = np.where(rng.random(n) < model.tail_weight, model.tail_scale / model.core_scale, 1.0)
     distance = scale * rng.rayleigh(1.0, n)
-    assert (distance > error_model.exclusion_sigmas()).mean() == pytest.approx(0.001, abs=0.0002)
-    assert error_model.exclusion_radius_m(np.array([1e5]), 0.99999)[0] >= 1e5
+    assert (distance > error_model.exclusion_sigmas(model)).mean() == pytest.approx(0.001, abs=0.0002)
+    assert errors_of([10_000_000], 0.99999, model=name).exclusion_m[0] >= 1e5
 
 
 def test_a_missing_accuracy_takes_the_default_of_its_source() -> None:
-    radius = error_model.radius_m(np.array([ABSENT, ABSENT, 1234, 0], np.int32), np.array([1, 5, 1, 1], np.int32))
-    assert radius.tolist() == [15.0, 1000.0, 12.34, 0.0]
+    assert errors_of([ABSENT, 1234, 0], 0.95, source=1).radius_m.tolist() == [15.0, 12.34, 0.0]
+    assert errors_of([ABSENT], 0.95, source=5).radius_m.tolist() == [1000.0]
+
+
+def test_every_device_model_and_source_has_its_row() -> None:
+    for name, by_source in error_model.DEVICE_MODELS.items():
+        for source, code in SOURCES.items():
+            found, model = errors_of([10_000], 0.95, code, name), by_source.get(source, by_source[""])
+            assert error_model.TAILS[found.model[0]].tolist() == list(error_model.tails(model))
+            assert found.sigma_m[0] == pytest.approx(max(100 / 2.4477 * model.core_scale, model.floor_m), rel=1e-4)

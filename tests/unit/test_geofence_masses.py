@@ -12,28 +12,27 @@ from numpy.typing import NDArray
 from pyproj import Geod
 from scipy import special, stats
 
-from engine.error_model import PHONE_MODEL
+from engine.error_model import PHONE_MODEL, tails
 from engine.kernels import metres_per_e7
-from geofence.kernels import (
-    MOST_EVIDENCE,
+from geofence.evidence import MOST_EVIDENCE, evidence_of, place_evidence
+from geofence.filter import relaxed
+from geofence.masses import (
     beyond,
     disc_mass,
-    evidence_of,
     inside_mass,
     inside_masses,
     most_mass,
     owens_t,
     phi,
-    place_evidence,
     polygon_mass,
-    relaxed,
     ring_distance_m,
 )
 from geofence.places import Places, compile_places
 from geofence.zone import Circle, Place
 
 WGS84 = Geod(ellps="WGS84")
-TAIL = (PHONE_MODEL.tail_weight, PHONE_MODEL.tail_scale / PHONE_MODEL.core_scale)
+TAIL = tails(PHONE_MODEL)
+TAILS = np.array([TAIL])
 LAT_E7, LON_E7 = 530_000_000, -10_000_000
 KY, KX = metres_per_e7(float(LAT_E7))
 
@@ -191,7 +190,7 @@ def test_many_fixes_at_once_equal_one_by_one() -> None:
     places = compile_places([(SHAPES["square"],), (SHAPES["star"],)])
     x = np.array([LON_E7, LON_E7 + 5000], np.int32)
     y, sigma = np.full(2, LAT_E7, np.int32), np.array([5.0, 50.0])
-    got = inside_masses(x, y, sigma, *TAIL, 1, *places.shapes)
+    got = inside_masses(x, y, sigma, np.zeros(2, np.uint8), TAILS, 1, *places.shapes)
     assert got.tolist() == [inside_mass(x[k], y[k], sigma[k], *TAIL, 1, *places.shapes) for k in (0, 1)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import shapely
 
-from geofence.kernels import contains_points
+from geofence.containment import contains_points
 from geofence.places import Places, compile_places
 from geofence.zone import read_place
 
