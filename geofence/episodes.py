@@ -70,7 +70,7 @@ def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> 
 def probabilities(slot: Slot, trail: Trail, watch: Watch, rows: list[int]) -> list[float]:
     """P(inside) of single fixes, by the exact mass, as they are shown to people."""
     x, y, sigma, model = (trail.column(name)[rows] for name in ("lon_e7", "lat_e7", "sigma_m", "model"))
-    masses = inside_masses(x, y, sigma, model, TAILS, slot.subject.place, *watch.places.shapes)
+    masses = inside_masses(x, y, sigma, model, TAILS, slot.subject.place, watch.places)
     return [float(m) for m in masses]
 
 
@@ -99,12 +99,12 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
 
 def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float, float]]:
     """(time, evidence, sigma) of the fixes that carry weight in the deciding run."""
-    place, shapes, size = slot.subject.place, watch.places.shapes, watch.places.size
+    place = slot.subject.place
     names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "model", "flags")
     rows = slice(episode.began_row, episode.decided_row + 1)
     columns = zip(*(trail.column(name)[rows].tolist() for name in names), strict=True)
     return [
-        (t, place_evidence(x, y, sigma, TAILS[model, 0], TAILS[model, 1], size, place, *shapes), sigma)
+        (t, place_evidence(x, y, sigma, TAILS[model, 0], TAILS[model, 1], place, watch.places), sigma)
         for t, x, y, sigma, model, bits in columns
         if not bits & flags.WEIGHTLESS
     ]

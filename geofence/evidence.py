@@ -32,20 +32,21 @@ def evidence_of(p: float, most: float) -> float:
 
 @kernel
 def place_evidence(
-    x: int, y: int, sigma: float, tail_weight: float, tail_ratio: float, size: Any,
-    place: int, parts: Any, disc: Any, xs: Any, ys: Any, rings: Any, polygons: Any,
+    x: int, y: int, sigma: float, tail_weight: float, tail_ratio: float, place: int, places: Any,
 ) -> float:  # fmt: skip
     """`evidence_of` a fix for a place: by bounds where the answer is clear, by the exact mass elsewhere."""
     ky, kx = metres_per_e7(float(y))
     nearest, within, deepest = np.inf, False, 0.0
-    for p in range(parts[place], parts[place + 1]):
-        if disc[p, 2] > 0.0:
-            margin = distance_m(y, x, np.int64(disc[p, 1]), np.int64(disc[p, 0])) - disc[p, 2]
+    for p in range(places.parts[place], places.parts[place + 1]):
+        if places.disc[p, 2] > 0.0:
+            margin = distance_m(y, x, np.int64(places.disc[p, 1]), np.int64(places.disc[p, 0])) - places.disc[p, 2]
         else:
             margin = np.inf
-            for r in range(polygons[p], polygons[p + 1]):
-                margin = min(margin, ring_distance_m(x, y, kx, ky, xs, ys, rings[r], rings[r + 1]))
-            if polygon_contains(x, y, xs, ys, rings, polygons[p], polygons[p + 1]):
+            for r in range(places.polygons[p], places.polygons[p + 1]):
+                margin = min(
+                    margin, ring_distance_m(x, y, kx, ky, places.xs, places.ys, places.rings[r], places.rings[r + 1])
+                )
+            if polygon_contains(x, y, places.xs, places.ys, places.rings, places.polygons[p], places.polygons[p + 1]):
                 margin = -margin
         if margin <= 0.0:
             within, deepest = True, max(deepest, -margin)
@@ -54,8 +55,8 @@ def place_evidence(
         if beyond(deepest, sigma, tail_weight, tail_ratio) <= CLEAR:
             return MOST_EVIDENCE
     elif beyond(nearest, sigma, tail_weight, tail_ratio) <= 0.99 * CLEAR * most_mass(
-        sigma, tail_weight, tail_ratio, size[place, 0], size[place, 1]
+        sigma, tail_weight, tail_ratio, places.size[place, 0], places.size[place, 1]
     ):
         return -MOST_EVIDENCE
-    p_inside = inside_mass(x, y, sigma, tail_weight, tail_ratio, place, parts, disc, xs, ys, rings, polygons)
-    return evidence_of(p_inside, most_mass(sigma, tail_weight, tail_ratio, size[place, 0], size[place, 1]))
+    p_inside = inside_mass(x, y, sigma, tail_weight, tail_ratio, place, places)
+    return evidence_of(p_inside, most_mass(sigma, tail_weight, tail_ratio, places.size[place, 0], places.size[place, 1]))

@@ -42,7 +42,7 @@ def filter_places(
     jobs: Any, states: Any, places: Any, bases: Any, singles: Any, changes: Any, checkpoints: Any,
     time_us: Any, lat_e7: Any, lon_e7: Any, sigma_m: Any, model: Any, flags: Any, silence_us: Any, weightless: int,
     tails: Any, raise_logit: float, clear_logit: float, relax_s: float, correlation_s: float,
-    box: Any, size: Any, parts: Any, disc: Any, xs: Any, ys: Any, rings: Any, polygons: Any,
+    geometry: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """The forward filter in event time: for every job, feed its fixes to its slot, and write the changes of state.
 
@@ -62,8 +62,13 @@ def filter_places(
         s = states[slot]
         place, base = places[slot], bases[slot]
         base_logit = math.log(base / (1.0 - base))
-        west, south, east, north = box[place, 0], box[place, 1], box[place, 2], box[place, 3]
-        area = size[place, 0]
+        west, south, east, north = (
+            geometry.box[place, 0],
+            geometry.box[place, 1],
+            geometry.box[place, 2],
+            geometry.box[place, 3],
+        )
+        area = geometry.size[place, 0]
         for i in range(first, last):
             index = i + offset
             if flags[i] & weightless == 0:
@@ -73,7 +78,7 @@ def filter_places(
                 dx, dy = max(west - x, x - east, 0.0), max(south - y, y - north, 0.0)
                 far = False
                 if dx > 0.0 or dy > 0.0:
-                    kx, ky = size[place, 2], size[place, 3]
+                    kx, ky = geometry.size[place, 2], geometry.size[place, 3]
                     reach = FAR_SIGMAS * tail_ratio * sigma
                     far = (dx * kx) ** 2 + (dy * ky) ** 2 > reach * reach and area > 0.03 * reach * reach / (
                         FAR_SIGMAS * FAR_SIGMAS
@@ -81,9 +86,7 @@ def filter_places(
                 if far:
                     says = -MOST_EVIDENCE
                 else:
-                    says = place_evidence(
-                        x, y, sigma, tail_weight, tail_ratio, size, place, parts, disc, xs, ys, rings, polygons
-                    )
+                    says = place_evidence(x, y, sigma, tail_weight, tail_ratio, place, geometry)
                 if abs(says) >= LEAST_EVIDENCE:
                     sign = 1 if says > 0.0 else -1
                     dt_us = time_us[i] - s.last_us

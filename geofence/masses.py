@@ -142,20 +142,20 @@ def beyond(distance: float, sigma: float, tail_weight: float, tail_ratio: float)
 @kernel
 def inside_mass(
     x: int, y: int, sigma: float, tail_weight: float, tail_ratio: float,
-    place: int, parts: Any, disc: Any, xs: Any, ys: Any, rings: Any, polygons: Any,
+    place: int, places: Any,
 ) -> float:  # fmt: skip
     """P(inside): mass of a fix's error mixture over a place (parts are disjoint), within 0.01 of exact, mostly 1e-6."""
     ky, kx = metres_per_e7(float(y))
     total = 0.0
-    for p in range(parts[place], parts[place + 1]):
-        if disc[p, 2] > 0.0:
-            d = distance_m(y, x, np.int64(disc[p, 1]), np.int64(disc[p, 0]))
-            core = disc_mass(d, disc[p, 2], sigma)
-            tail = disc_mass(d, disc[p, 2], sigma * tail_ratio)
+    for p in range(places.parts[place], places.parts[place + 1]):
+        if places.disc[p, 2] > 0.0:
+            d = distance_m(y, x, np.int64(places.disc[p, 1]), np.int64(places.disc[p, 0]))
+            core = disc_mass(d, places.disc[p, 2], sigma)
+            tail = disc_mass(d, places.disc[p, 2], sigma * tail_ratio)
         else:
-            first, last = polygons[p], polygons[p + 1]
-            core = polygon_mass(x, y, sigma, kx, ky, xs, ys, rings, first, last)
-            tail = polygon_mass(x, y, sigma * tail_ratio, kx, ky, xs, ys, rings, first, last)
+            first, last = places.polygons[p], places.polygons[p + 1]
+            core = polygon_mass(x, y, sigma, kx, ky, places.xs, places.ys, places.rings, first, last)
+            tail = polygon_mass(x, y, sigma * tail_ratio, kx, ky, places.xs, places.ys, places.rings, first, last)
         total += (1.0 - tail_weight) * core + tail_weight * tail
     return min(1.0, total)
 
@@ -163,13 +163,13 @@ def inside_mass(
 @kernel
 def inside_masses(
     x: Any, y: Any, sigma: Any, model: Any, tails: Any,
-    place: int, parts: Any, disc: Any, xs: Any, ys: Any, rings: Any, polygons: Any,
+    place: int, places: Any,
 ) -> NDArray[np.float64]:  # fmt: skip
     """`inside_mass` of fixes (n,) for one place; model (n,) is the row of each fix's error model in tails (n_models, 2)."""
     out = np.empty(len(x), np.float64)
     for i in range(len(x)):
         out[i] = inside_mass(
-            x[i], y[i], sigma[i], tails[model[i], 0], tails[model[i], 1], place, parts, disc, xs, ys, rings, polygons
+            x[i], y[i], sigma[i], tails[model[i], 0], tails[model[i], 1], place, places
         )  # fmt: skip
     return out
 

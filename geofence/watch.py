@@ -207,7 +207,7 @@ class Watch:
         done: tuple[int, int] = run(
             jobs, states, places, self._of_slot[:n, 1].copy(), self._single[:n], changes, kept,
             *columns, flags.WEIGHTLESS, TAILS, self.raise_logit, self.clear_logit, settings.relax_s,
-            settings.correlation_s, self.places.box, self.places.size, *self.places.shapes,
+            settings.correlation_s, self.places,
         )  # fmt: skip
         return done
 

@@ -146,7 +146,7 @@ def test_inside_mass_is_the_mixture_of_core_and_tail() -> None:
     places = compile_places([(SHAPES["two holes"],)])
     weight, ratio = TAIL
     for x, y in ((LON_E7, LAT_E7), (LON_E7 + 30_000, LAT_E7 - 9000)):
-        ours = inside_mass(x, y, 12.0, *TAIL, 0, *places.shapes)
+        ours = inside_mass(x, y, 12.0, *TAIL, 0, places)
         true = (1 - weight) * true_mass(places, x, y, 12.0) + weight * true_mass(places, x, y, 12.0 * ratio)
         assert ours == pytest.approx(true, abs=1e-6)
 
@@ -163,9 +163,7 @@ def test_a_disc_is_a_disc_in_true_metres() -> None:
                 for w, s in ((1 - weight, sigma), (weight, sigma * ratio))
             )  # fmt: skip
             # the grid moves the fix by up to 8 mm
-            assert inside_mass(x, y, sigma, *TAIL, 0, *places.shapes) == pytest.approx(
-                true, abs=2e-3 if sigma < 3 else 1e-4
-            )
+            assert inside_mass(x, y, sigma, *TAIL, 0, places) == pytest.approx(true, abs=2e-3 if sigma < 3 else 1e-4)
 
 
 def test_the_tangent_plane_is_good_enough_for_mast_fixes_over_a_wide_zone() -> None:
@@ -183,15 +181,15 @@ def test_the_tangent_plane_is_good_enough_for_mast_fixes_over_a_wide_zone() -> N
             scale * rng.rayleigh(1.0, len(scale)),
         )  # fmt: skip
         drawn = shapely.contains_xy(area, lon, lat).mean()
-        assert inside_mass(x, y, sigma, *TAIL, 0, *places.shapes) == pytest.approx(drawn, abs=0.0035)
+        assert inside_mass(x, y, sigma, *TAIL, 0, places) == pytest.approx(drawn, abs=0.0035)
 
 
 def test_many_fixes_at_once_equal_one_by_one() -> None:
     places = compile_places([(SHAPES["square"],), (SHAPES["star"],)])
     x = np.array([LON_E7, LON_E7 + 5000], np.int32)
     y, sigma = np.full(2, LAT_E7, np.int32), np.array([5.0, 50.0])
-    got = inside_masses(x, y, sigma, np.zeros(2, np.uint8), TAILS, 1, *places.shapes)
-    assert got.tolist() == [inside_mass(x[k], y[k], sigma[k], *TAIL, 1, *places.shapes) for k in (0, 1)]
+    got = inside_masses(x, y, sigma, np.zeros(2, np.uint8), TAILS, 1, places)
+    assert got.tolist() == [inside_mass(x[k], y[k], sigma[k], *TAIL, 1, places) for k in (0, 1)]
 
 
 def test_distance_to_a_ring_equals_shapely() -> None:
@@ -222,15 +220,15 @@ def test_the_bounds_never_change_what_a_fix_says(name: str) -> None:
     for e, n in np.column_stack([reach * np.cos(angle), reach * np.sin(angle)]).tolist():
         x, y = round(LON_E7 + e / KX), round(LAT_E7 + n / KY)
         sigma = float(rng.choice([2.0, 8.0, 60.0, 400.0, 5000.0]))
-        exact = evidence_of(inside_mass(x, y, sigma, *TAIL, 0, *places.shapes), most_mass(sigma, *TAIL, area, width))
-        assert place_evidence(x, y, sigma, *TAIL, places.size, 0, *places.shapes) == pytest.approx(exact, abs=1e-9)
+        exact = evidence_of(inside_mass(x, y, sigma, *TAIL, 0, places), most_mass(sigma, *TAIL, area, width))
+        assert place_evidence(x, y, sigma, *TAIL, 0, places) == pytest.approx(exact, abs=1e-9)
         n_sure += abs(exact) == MOST_EVIDENCE
     assert n_sure > 20
 
 
 def test_a_circle_of_kilometres_says_nothing_of_a_small_zone_in_its_middle() -> None:
     places = compile_places([(Circle(LAT_E7, LON_E7, 50.0),)])
-    said = [place_evidence(LON_E7, LAT_E7, sigma, *TAIL, places.size, 0, *places.shapes) for sigma in (2.0, 400.0, 4000.0)]
+    said = [place_evidence(LON_E7, LAT_E7, sigma, *TAIL, 0, places) for sigma in (2.0, 400.0, 4000.0)]
     assert said[0] == MOST_EVIDENCE
     assert said[1:] == pytest.approx([0.0, 0.0], abs=0.1)
 
@@ -240,7 +238,7 @@ def test_most_mass_is_the_mass_at_the_best_spot(shape: Place) -> None:
     places = compile_places([(shape,)])
     area, width = places.size[0, :2]
     for sigma in (2.0, 30.0, 200.0, 5000.0):
-        at_centre = inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, *places.shapes)
+        at_centre = inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, places)
         assert at_centre <= most_mass(sigma, *TAIL, area, width) + 1e-6
         assert most_mass(sigma, *TAIL, area, width) <= 1.3 * at_centre
 
@@ -262,8 +260,8 @@ def test_the_direction_of_the_rings_as_written_does_not_matter() -> None:
         assert places.size[0, 0] == pytest.approx(30_000, rel=1e-3)
         assert places.size[0].tolist() == pytest.approx(columns[0].size[0].tolist())
         assert places.box.tolist() == columns[0].box.tolist()
-        mass = inside_mass(LON_E7 + 10_000, LAT_E7, 40.0, *TAIL, 0, *places.shapes)
-        assert mass == pytest.approx(inside_mass(LON_E7 + 10_000, LAT_E7, 40.0, *TAIL, 0, *columns[0].shapes), abs=1e-12)
+        mass = inside_mass(LON_E7 + 10_000, LAT_E7, 40.0, *TAIL, 0, places)
+        assert mass == pytest.approx(inside_mass(LON_E7 + 10_000, LAT_E7, 40.0, *TAIL, 0, columns[0]), abs=1e-12)
 
 
 def test_overlapping_parts_of_one_place_are_joined() -> None:
@@ -271,8 +269,8 @@ def test_overlapping_parts_of_one_place_are_joined() -> None:
     disc = Circle(LAT_E7, LON_E7, 100.0)
     one, two = compile_places([(disc,)]), compile_places([(disc, disc)])
     for sigma in (10.0, 300.0):
-        single = inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, *one.shapes)
-        assert inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, *two.shapes) == pytest.approx(single, abs=1e-4)
+        single = inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, one)
+        assert inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, two) == pytest.approx(single, abs=1e-4)
     apart = compile_places([(disc, Circle(LAT_E7 + 100_000, LON_E7, 50.0))])
     assert apart.parts.tolist() == [0, 2]
     assert apart.size[0, 0] == pytest.approx(math.pi * (100**2 + 50**2))
