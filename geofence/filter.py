@@ -1,32 +1,86 @@
-"""Kernels of the forward filter: in, out or unknown over time for every (wearer, place). Arrays only."""
+"""Kernels of the forward filter: in, out or unknown over time for every (wearer, place). Arrays only.
+
+A slot is one (wearer, place). Most fixes are clearly far from most places and say nothing new to a state that is sure of it:
+`_pass_over` skips them by comparing boxes; the rest are looked at one by one. Skipping never changes an answer (tested).
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.jit import kernel
-from geofence.evidence import FAR_SIGMAS, LEAST_EVIDENCE, MOST_EVIDENCE, place_evidence
+from geofence.evidence import LEAST_EVIDENCE, MOST_EVIDENCE, place_evidence
 
 UNKNOWN, IN, OUT, SINGLE = 0, 1, 2, 3
 """States; SINGLE is one fix deep inside that stayed the last word when silence began to speak."""
 
 MOST_LOGIT = 3.5  # how sure the filter can become: it stays ready to change its mind
 COARSE_M = 20.0  # sigma from which on errors last longer than the correlation time: the same mast, the same walls
+BLOCK = 512
+"""Rows worked on at once; a copy of a state is kept after every trail index that is a multiple of it."""
 
 # numpy's record type: fields are attributes without the compiler too
 FILTER_STATE = np.dtype((np.record,
     [("logit", "f8"), ("last_us", "i8"), ("last", "i8"), ("run_sign", "i8"), ("run_length", "i8"), ("run_start", "i8"),
      ("prior", "f8"), ("last_silence_us", "i8"), ("last_in", "i8"), ("last_out", "i8"), ("state", "i8"), ("evidence", "f8")]
 ))  # fmt: skip
-"""What the filter remembers of one (wearer, place): see `filter_places`."""
+"""What the filter remembers of one slot. `last` is the trail index of the last fix that said something (-1: none yet), a run
+is a sequence of fixes that say the same (its length counts to 2), `prior` the log odds before the run."""
 
 CHANGE = np.dtype((np.record,
     [("slot", "i8"), ("state", "i8"), ("at", "i8"), ("began", "i8"), ("after", "i8"), ("posterior", "f8"), ("prior", "f8")]
 ))  # fmt: skip
 """A change of state: decided at fix `at`, of a run that began at `began`; `after` is the last contrary fix before (or -1)."""
+
+KEPT = np.dtype((np.record, [("slot", "i8"), ("state", FILTER_STATE)]))
+"""A copy of a slot's state, kept to go back to when a late fix comes."""
+
+
+class Columns(NamedTuple):
+    """What the filter takes of trails, each of shape (n,): time [us], position [1e-7 degree], sigma of the core [m], row of
+    the error model, flags, and how long after the fix silence speaks [us]."""
+
+    time_us: NDArray[np.int64]
+    lat_e7: NDArray[np.int32]
+    lon_e7: NDArray[np.int32]
+    sigma_m: NDArray[np.float64]
+    model: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    silence_us: NDArray[np.int64]
+
+
+class Rules(NamedTuple):
+    """Constants of a run: `FilterSettings` in log odds, the flags that take a fix's weight, `quiet_us` (see `Bounds`)."""
+
+    raise_logit: float
+    clear_logit: float
+    relax_s: float
+    correlation_s: float
+    weightless: int
+    quiet_us: int
+    tails: NDArray[np.float64]
+    reach: NDArray[np.float64]
+
+
+class Slots(NamedTuple):
+    """By slot (n_slots,): place, base rate, whether one deep fix that stays the last word is raised."""
+
+    place: NDArray[np.int64]
+    base: NDArray[np.float64]
+    single: NDArray[np.uint8]
+
+
+class Bounds(NamedTuple):
+    """By place: boxes [1e-7 degree: west, south, east, north] that hold the place (outer) and lie in it (inner, may be empty),
+    and the largest sigma of the tail [m] for which a fix beyond its reach of the outer box is clearly outside."""
+
+    outer: NDArray[np.int32]
+    inner: NDArray[np.int32]
+    most_m: NDArray[np.float64]
 
 
 @kernel
@@ -38,106 +92,238 @@ def relaxed(logit: float, base: float, dt_s: float, relax_s: float) -> float:
 
 
 @kernel
-def filter_places(
-    jobs: Any, states: Any, places: Any, bases: Any, singles: Any, changes: Any, checkpoints: Any,
-    time_us: Any, lat_e7: Any, lon_e7: Any, sigma_m: Any, model: Any, flags: Any, silence_us: Any, weightless: int,
-    tails: Any, raise_logit: float, clear_logit: float, relax_s: float, correlation_s: float,
-    geometry: Any,
-) -> tuple[int, int]:  # fmt: skip
-    """The forward filter in event time: for every job, feed its fixes to its slot, and write the changes of state.
-
-    jobs (n_jobs, 5) int64: slot, first row and last row + 1 in the fix columns (n,), the trail index of row 0 of the trail
-    (row + offset = index), first row of `checkpoints` for it. A slot is one (wearer, place): states[slot] (FILTER_STATE) is
-    read and left as after the last fix; places, bases (base rate) and singles (n_slots,) belong to it. silence_us (n,) is how
-    long after a fix silence speaks. model (n,) is the row of each fix's error model in tails (n_models, 2).
-    changes (CHANGE) is filled from the start; returns how many were written and how many jobs were done: fewer than
-    n_jobs where there was no room left, then the last job's state is as before it. A copy of the state is written to
-    `checkpoints` after each trail index that is a multiple of 512 (512, 1024, ...).
-    """
-    n_changes = 0
-    for j in range(len(jobs)):
-        slot, first, last, offset, kept = jobs[j, 0], jobs[j, 1], jobs[j, 2], jobs[j, 3], jobs[j, 4]
-        if n_changes + 2 * (last - first) + 2 > len(changes):
-            return n_changes, j
-        s = states[slot]
-        place, base = places[slot], bases[slot]
-        base_logit = math.log(base / (1.0 - base))
-        west, south, east, north = (
-            geometry.box[place, 0],
-            geometry.box[place, 1],
-            geometry.box[place, 2],
-            geometry.box[place, 3],
-        )
-        area = geometry.size[place, 0]
-        for i in range(first, last):
-            index = i + offset
-            if flags[i] & weightless == 0:
-                # --- what this fix says: bounds from the box first, so that a far fix costs next to nothing
-                x, y, sigma = lon_e7[i], lat_e7[i], sigma_m[i]
-                tail_weight, tail_ratio = tails[model[i], 0], tails[model[i], 1]
-                dx, dy = max(west - x, x - east, 0.0), max(south - y, y - north, 0.0)
-                far = False
-                if dx > 0.0 or dy > 0.0:
-                    kx, ky = geometry.size[place, 2], geometry.size[place, 3]
-                    reach = FAR_SIGMAS * tail_ratio * sigma
-                    far = (dx * kx) ** 2 + (dy * ky) ** 2 > reach * reach and area > 0.03 * reach * reach / (
-                        FAR_SIGMAS * FAR_SIGMAS
-                    )
-                if far:
-                    says = -MOST_EVIDENCE
-                else:
-                    says = place_evidence(x, y, sigma, tail_weight, tail_ratio, place, geometry)
-                if abs(says) >= LEAST_EVIDENCE:
-                    sign = 1 if says > 0.0 else -1
-                    dt_us = time_us[i] - s.last_us
-                    if s.run_length > 0 and dt_us > s.last_silence_us:
-                        # --- silence spoke between the last fix and this one
-                        if singles[slot] and s.run_length == 1 and s.evidence >= raise_logit and s.state != IN:
-                            _write(changes, n_changes, slot, SINGLE, s.last, s.run_start, s.last_out, s.logit, s.prior)
-                            n_changes += 1
-                        elif s.state != UNKNOWN:
-                            _write(changes, n_changes, slot, UNKNOWN, s.last, s.last, -1, s.logit, s.prior)
-                            n_changes += 1
-                        s.state, s.run_length, s.run_sign, s.logit = UNKNOWN, 0, 0, base_logit
-                    elif s.last < 0:
-                        s.logit = base_logit
-                    elif not (
-                        far and s.logit == -MOST_LOGIT and s.state == OUT and dt_us >= 1_000_000 and sigma <= COARSE_M
-                    ):
-                        s.logit = relaxed(s.logit, base, dt_us * 1e-6, relax_s)
-                    weight = 1.0
-                    if sign == s.run_sign:
-                        # errors of neighbouring fixes are alike: the nearer in time and the coarser, the less is new. A far
-                        # fix on top of a sure `out` ends at the bound whatever its weight (tested), so that needs no exp
-                        s.run_length += 1
-                        if not (far and s.logit == -MOST_LOGIT):
-                            weight = -math.expm1(-dt_us * 1e-6 / (correlation_s * max(1.0, sigma / COARSE_M)))
-                    else:
-                        s.run_sign, s.run_length, s.run_start, s.prior = sign, 1, index, s.logit
-                    s.logit = min(MOST_LOGIT, max(-MOST_LOGIT, s.logit + weight * says))
-                    s.last_us, s.last, s.evidence, s.last_silence_us = time_us[i], index, says, silence_us[i]
-                    if sign > 0:
-                        s.last_in = index
-                        if s.run_length >= 2 and s.logit >= raise_logit and s.state != IN:
-                            s.state = IN
-                            _write(changes, n_changes, slot, IN, index, s.run_start, s.last_out, s.logit, s.prior)
-                            n_changes += 1
-                    else:
-                        s.last_out = index
-                        if s.run_length >= 2 and s.logit <= clear_logit and s.state != OUT:
-                            s.state = OUT
-                            _write(changes, n_changes, slot, OUT, index, s.run_start, s.last_in, s.logit, s.prior)
-                            n_changes += 1
-            if (index + 1) % 512 == 0:
-                checkpoints[kept] = s
-                kept += 1
-    return n_changes, len(jobs)
+def share_of_news(dt_s: float, sigma_m: float, correlation_s: float) -> float:
+    """How much of a fix's evidence is new when the one before said the same: errors are alike over the correlation time, and
+    the longer the coarser they are."""
+    return -math.expm1(-dt_s / (correlation_s * max(1.0, sigma_m / COARSE_M)))
 
 
 @kernel
-def _write(
-    changes: Any, k: int, slot: int, state: int, at: int, began: int, after: int, logit: float, prior: float
-) -> None:
+def advance(
+    pieces: Any, start: Any, roster: Any, states: Any, slots: Any, changes: Any, kept: Any,
+    columns: Any, rules: Any, bounds: Any, places: Any, reaches: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """The forward filter in event time over pieces of trails, each for all slots of its list.
+
+    pieces (n, 5) int64: first row and last row + 1 in `columns`, the trail index of row 0 (row + offset = index), first and
+    last + 1 of its slots in `roster`. states (n_slots,) FILTER_STATE are read and left as after the last fix. `changes`
+    (CHANGE) and `kept` (KEPT) are filled from the start; returns how many of each were written. Where there is no room for
+    another block and slot, start = [piece, row, place in the roster] says where to go on (piece = n where all is done).
+    reaches (BLOCK,) REACH is room to work in.
+    """
+    n_changes = n_kept = 0
+    for p in range(start[0], len(pieces)):
+        last_row, offset, row = pieces[p, 1], pieces[p, 2], max(pieces[p, 0], start[1])
+        while row < last_row:
+            stop = min(last_row, row + BLOCK - (row + offset) % BLOCK)
+            _find_reaches(reaches, row, stop, columns, rules)
+            for k in range(max(pieces[p, 3], start[2]), pieces[p, 4]):
+                if n_changes + 2 * (stop - row) + 2 > len(changes) or n_kept == len(kept):
+                    start[0], start[1], start[2] = p, row, k
+                    return n_changes, n_kept
+                slot = roster[k]
+                n_changes = _advance_block(
+                    slot, row, stop, offset, states, slots, changes, n_changes, columns, rules, bounds, places, reaches
+                )
+                if (stop + offset) % BLOCK == 0:
+                    kept[n_kept].slot = slot
+                    kept[n_kept].state = states[slot]
+                    n_kept += 1
+            start[1], start[2] = 0, 0
+            row = stop
+    start[0] = len(pieces)
+    return n_changes, n_kept
+
+
+REACH = np.dtype((np.record,
+    [("west", "i4"), ("south", "i4"), ("east", "i4"), ("north", "i4"), ("tail_m", "f8"), ("pass_by", "i4"), ("latest", "i4")]
+))  # fmt: skip
+"""Of a row of a block: the box beyond which it cannot matter [1e-7 degree], sigma of its tail, what may be done with it
+(PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1: none in the block)."""
+PASS, LOOK, WEIGHTLESS = 0, 1, 2
+
+
+@kernel
+def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any) -> None:
+    """Fill `reaches` for the rows of a block."""
+    most_lat = 0
+    for i in range(first, stop):
+        most_lat = max(most_lat, abs(np.int64(columns.lat_e7[i])))
+    # Half a degree towards the pole and the least meridian degree: a reach is then never too small
+    per_m_y = 1.0 / 0.0110574
+    per_m_x = 1.0 / (0.0111319 * math.cos(min(899_000_000.0, most_lat + 5_000_000.0) * 1e-7 * math.pi / 180.0))
+    latest = -1
+    for i in range(first, stop):
+        r = reaches[i - first]
+        if columns.flags[i] & rules.weightless != 0:
+            r.pass_by, r.latest = WEIGHTLESS, latest
+            continue
+        sigma, model = columns.sigma_m[i], columns.model[i]
+        reach_m = rules.reach[model] * sigma
+        x, y = np.int64(columns.lon_e7[i]), np.int64(columns.lat_e7[i])
+        dx, dy = np.int64(min(reach_m * per_m_x, 2e9)) + 2, np.int64(min(reach_m * per_m_y, 2e9)) + 2
+        r.west, r.east = max(x - dx, -2_147_483_647), min(x + dx, 2_147_483_647)
+        r.south, r.north = max(y - dy, -2_147_483_647), min(y + dy, 2_147_483_647)
+        r.tail_m = rules.tails[model, 1] * sigma
+        quiet = sigma <= COARSE_M
+        if latest >= 0:
+            dt_us = columns.time_us[i] - columns.time_us[latest]
+            quiet = quiet and rules.quiet_us <= dt_us <= columns.silence_us[latest]
+        r.pass_by = PASS if quiet else LOOK
+        latest = i
+        r.latest = latest
+
+
+@kernel
+def _advance_block(
+    slot: int, first: int, stop: int, offset: int, states: Any, slots: Any, changes: Any, n_changes: int,
+    columns: Any, rules: Any, bounds: Any, places: Any, reaches: Any,
+) -> int:  # fmt: skip
+    """One slot over the rows of a block; returns how many changes there are now."""
+    s = states[slot]
+    row = first
+    while row < stop:
+        if abs(s.logit) == MOST_LOGIT and s.run_sign * s.logit > 0.0 and s.state == (IN if s.logit > 0.0 else OUT):
+            row = _pass_over(s, row, first, stop, offset, columns, rules, bounds, slots.place[slot], reaches)
+            if row == stop:
+                break
+        if reaches[row - first].pass_by != WEIGHTLESS:
+            n_changes = _look_at(s, row, offset, slot, slots, changes, n_changes, columns, rules, places)
+        row += 1
+    return n_changes
+
+
+@kernel
+def _pass_over(
+    s: Any, row: int, first: int, stop: int, offset: int, columns: Any, rules: Any, bounds: Any, place: int, reaches: Any
+) -> int:
+    """The next row that a sure state has to look at: those before it say clearly what the state is sure of.
+
+    Each of them, no nearer in time than `quiet_us` and before silence speaks, leaves the state as sure as it was
+    (`geofence.check.quiet_us` proves it for the settings), so all that is left of them is the last one's time.
+    """
+    while row < stop and reaches[row - first].pass_by == WEIGHTLESS:
+        row += 1
+    if row == stop:
+        return row
+    dt_us = columns.time_us[row] - s.last_us
+    if columns.sigma_m[row] > COARSE_M or dt_us < rules.quiet_us or dt_us > s.last_silence_us:
+        return row
+    k = row
+    if s.logit < 0.0:
+        west, south, east, north = (
+            bounds.outer[place, 0],
+            bounds.outer[place, 1],
+            bounds.outer[place, 2],
+            bounds.outer[place, 3],
+        )
+        most_m = bounds.most_m[place]
+        while k < stop:
+            r = reaches[k - first]
+            if r.pass_by != WEIGHTLESS and (
+                (r.pass_by == LOOK and k > row)
+                or not (r.east < west or r.west > east or r.north < south or r.south > north)
+                or r.tail_m > most_m
+            ):
+                break
+            k += 1
+    else:
+        west, south, east, north = (
+            bounds.inner[place, 0],
+            bounds.inner[place, 1],
+            bounds.inner[place, 2],
+            bounds.inner[place, 3],
+        )
+        while k < stop:
+            r = reaches[k - first]
+            if r.pass_by != WEIGHTLESS and (
+                (r.pass_by == LOOK and k > row)
+                or r.west < west or r.east > east or r.south < south or r.north > north
+            ):  # fmt: skip
+                break
+            k += 1
+    if k > row:
+        last = reaches[k - 1 - first].latest
+        s.last_us, s.last, s.last_silence_us = columns.time_us[last], last + offset, columns.silence_us[last]
+        s.run_length, s.evidence = 2, MOST_EVIDENCE if s.logit > 0.0 else -MOST_EVIDENCE
+        if s.logit > 0.0:
+            s.last_in = s.last
+        else:
+            s.last_out = s.last
+    return k
+
+
+@kernel
+def _sides(boxes: Any, place: int) -> tuple[int, int, int, int]:
+    return boxes[place, 0], boxes[place, 1], boxes[place, 2], boxes[place, 3]
+
+
+@kernel
+def _look_at(
+    s: Any,
+    row: int,
+    offset: int,
+    slot: int,
+    slots: Any,
+    changes: Any,
+    n_changes: int,
+    columns: Any,
+    rules: Any,
+    places: Any,
+) -> int:
+    """Feed one fix that carries weight to a slot; returns how many changes there are now."""
+    x, y, sigma, model = columns.lon_e7[row], columns.lat_e7[row], columns.sigma_m[row], columns.model[row]
+    tail_weight, tail_ratio = rules.tails[model, 0], rules.tails[model, 1]
+    says = place_evidence(x, y, sigma, tail_weight, tail_ratio, slots.place[slot], places)
+    if abs(says) < LEAST_EVIDENCE:
+        return n_changes
+    index, time_us, base = row + offset, columns.time_us[row], slots.base[slot]
+    dt_us = time_us - s.last_us
+    if s.run_length > 0 and dt_us > s.last_silence_us:  # silence spoke between the last fix and this one
+        if slots.single[slot] and s.run_length == 1 and s.evidence >= rules.raise_logit and s.state != IN:
+            _write(changes, n_changes, slot, SINGLE, s.last, s.run_start, s.last_out, s)
+            n_changes += 1
+        elif s.state != UNKNOWN:
+            _write(changes, n_changes, slot, UNKNOWN, s.last, s.last, -1, s)
+            n_changes += 1
+        s.state, s.run_length, s.run_sign, s.logit = UNKNOWN, 0, 0, math.log(base / (1.0 - base))
+    elif s.last < 0:
+        s.logit = math.log(base / (1.0 - base))
+    elif not _stays(s, says, sigma, dt_us, rules):
+        s.logit = relaxed(s.logit, base, dt_us * 1e-6, rules.relax_s)
+    sign, news = (1 if says > 0.0 else -1), 1.0
+    if sign == s.run_sign:
+        s.run_length = 2
+        if not _stays(s, says, sigma, dt_us, rules):
+            news = share_of_news(dt_us * 1e-6, sigma, rules.correlation_s)
+    else:
+        s.run_sign, s.run_length, s.run_start, s.prior = sign, 1, index, s.logit
+    s.logit = min(MOST_LOGIT, max(-MOST_LOGIT, s.logit + news * says))
+    s.last_us, s.last, s.evidence, s.last_silence_us = time_us, index, says, columns.silence_us[row]
+    if sign > 0:
+        s.last_in = index
+        if s.run_length == 2 and s.logit >= rules.raise_logit and s.state != IN:
+            s.state = IN
+            _write(changes, n_changes, slot, IN, index, s.run_start, s.last_out, s)
+            n_changes += 1
+    else:
+        s.last_out = index
+        if s.run_length == 2 and s.logit <= rules.clear_logit and s.state != OUT:
+            s.state = OUT
+            _write(changes, n_changes, slot, OUT, index, s.run_start, s.last_in, s)
+            n_changes += 1
+    return n_changes
+
+
+@kernel
+def _stays(s: Any, says: float, sigma_m: float, dt_us: int, rules: Any) -> bool:
+    """Whether a sure state hears clearly what it is sure of, so that it ends where it was: see `_pass_over`."""
+    same = (s.logit == MOST_LOGIT and says == MOST_EVIDENCE) or (s.logit == -MOST_LOGIT and says == -MOST_EVIDENCE)
+    return same and dt_us >= rules.quiet_us and sigma_m <= COARSE_M
+
+
+@kernel
+def _write(changes: Any, k: int, slot: int, state: int, at: int, began: int, after: int, s: Any) -> None:
     c = changes[k]
     c.slot, c.state, c.at, c.began, c.after = slot, state, at, began, after
-    c.posterior, c.prior = 1.0 / (1.0 + math.exp(-logit)), prior
+    c.posterior, c.prior = 1.0 / (1.0 + math.exp(-s.logit)), s.prior

@@ -13,9 +13,9 @@ from engine.database import Connection
 from engine.errors import InputError
 from engine.times import parse_time, to_iso
 from engine.wearers import Wearer
+from geofence.check import FilterSettings
 from geofence.curfew import Curfew, read_curfews
 from geofence.store import current, import_rows
-from geofence.watch import FilterSettings
 from geofence.zone import Zone, read_zones
 from ingest.activation_files import read_activations
 from tagwatch.monitor import Conditions

@@ -20,9 +20,10 @@ from engine.activations import Activation, Activations
 from engine.error_model import device_model, number_of
 from engine.fixes import Fixes, concat
 from engine.trail import Arranged, Trail, arrange
+from geofence.check import FilterSettings
 from geofence.curfew import Curfew
 from geofence.schedule import Interval, merged
-from geofence.watch import FilterSettings, Watch
+from geofence.watch import Watch
 from geofence.zone import Zone
 
 

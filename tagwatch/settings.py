@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.activations import Activation
 from engine.error_model import DEVICE_MODELS
 from engine.errors import InputError
-from geofence.watch import FilterSettings
+from geofence.check import FilterSettings
 
 
 class _Part(BaseModel):

@@ -21,12 +21,13 @@ from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.kernels import metres_per_e7
 from engine.trail import CHECKPOINT_EVERY, Trail, arrange
+from geofence.check import FilterSettings
 from geofence.episodes import OPEN_US, episodes, probabilities, without_strongest
 from geofence.evidence import LEAST_EVIDENCE, evidence_of
-from geofence.filter import COARSE_M, IN, MOST_LOGIT, OUT, SINGLE, UNKNOWN
+from geofence.filter import COARSE_M, IN, MOST_LOGIT, OUT, SINGLE, UNKNOWN, Columns
 from geofence.masses import inside_mass, most_mass
 from geofence.presence import presence
-from geofence.watch import COLUMNS, FilterSettings, Slot, Watch
+from geofence.watch import Slot, Watch
 from geofence.zone import Circle, Place, Zone
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
@@ -378,7 +379,7 @@ def test_presence_is_the_filter_fix_by_fix() -> None:
     circle = Circle(530_000_000, LON_E7, 150.0)
     zone = Zone("z", "z", "inclusion", ("*",), circle, "")  # always has a slot; with the base rate of an exclusion zone
     trail = trail_of(np.random.default_rng(5), 530_000_000, 60, "tag", 150.0)
-    got = presence({name: trail.column(name) for name in COLUMNS}, circle, 20, 60)
+    got = presence({name: trail.column(name) for name in Columns._fields}, circle, 20, 60)
     everything = trail.fixes(("tag",))
     for k in range(20, len(trail)):
         part = Trail("w")

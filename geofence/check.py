@@ -1,0 +1,206 @@
+"""The check: the states of all (wearer, place) slots in flat arrays, and the one kernel call that moves them over a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import flags
+from engine.error_model import TAILS
+from engine.errors import InputError
+from engine.kernels import distances_m, metres_per_e7
+from geofence.evidence import CLEAR, MOST_EVIDENCE
+from geofence.filter import (
+    BLOCK,
+    CHANGE,
+    COARSE_M,
+    FILTER_STATE,
+    KEPT,
+    MOST_LOGIT,
+    REACH,
+    Bounds,
+    Columns,
+    Rules,
+    Slots,
+    advance,
+    relaxed,
+    share_of_news,
+)
+from geofence.masses import beyond
+from geofence.places import Places
+from geofence.zone import Circle, Place
+
+_ROOM = 8 * BLOCK
+_WORLD = (-(2**31) + 1, -(2**31) + 1, 2**31 - 1, 2**31 - 1)
+_NOWHERE = (2**31 - 1, 2**31 - 1, -(2**31) + 1, -(2**31) + 1)
+
+
+class FilterSettings(NamedTuple):
+    """Settings of the in/out filter; probabilities, and time constants in seconds."""
+
+    raise_at: float = 0.95
+    clear_at: float = 0.05
+    base_exclusion: float = 0.1
+    base_stay: float = 0.5
+    relax_s: float = 1800.0
+    correlation_s: float = 300.0
+
+
+class Advanced(NamedTuple):
+    """What a batch did: changes of state (CHANGE), and copies of states kept every BLOCK rows (KEPT), oldest first."""
+
+    changes: NDArray[Any]
+    kept: NDArray[Any]
+
+
+class Check:
+    """The states of slots, and their rosters: the slots of one wearer are a run of `roster`."""
+
+    def __init__(
+        self, places: Places, shapes: Sequence[Sequence[Place]], settings: FilterSettings = FilterSettings()
+    ) -> None:
+        """`shapes` are the places as they were given, in the order of `places`; InputError for settings that decide nothing."""
+        self.settings, self.places = _reachable(settings), places
+        self.bounds = bounds_of(places, shapes)
+        self.rules = Rules(
+            logit(settings.raise_at), logit(settings.clear_at), settings.relax_s, settings.correlation_s, flags.WEIGHTLESS,
+            quiet_us(settings), TAILS, reaches(),
+        )  # fmt: skip
+        self.n_slots = 0
+        self.states = np.zeros(64, FILTER_STATE)
+        self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8))
+        self._reaches = np.zeros(BLOCK, REACH)
+        self._changes, self._kept = np.empty(_ROOM, CHANGE), np.empty(64, KEPT)
+
+    def add_slot(self, place: int, *, exclusion: bool) -> int:
+        """A new slot for a place, of an exclusion zone or of a place to stay at; returns its number."""
+        number = self.n_slots
+        if number == len(self.states):
+            self.states = _doubled(self.states)
+            self.slots = Slots(*(_doubled(column) for column in self.slots))
+        self.states[number] = FRESH[0]
+        self.slots.place[number], self.slots.single[number] = place, exclusion
+        self.slots.base[number] = self.settings.base_exclusion if exclusion else self.settings.base_stay
+        self.n_slots += 1
+        return number
+
+    def advance(self, pieces: NDArray[np.int64], roster: NDArray[np.int64], columns: Columns) -> Advanced:
+        """Feed pieces of trails to the slots of their part of the roster; see `geofence.filter.advance` for the arrays."""
+        start, changes, kept = np.zeros(3, np.int64), [], []
+        while True:
+            n_changes, n_kept = advance(
+                pieces, start, roster, self.states, self.slots, self._changes, self._kept, columns, self.rules, self.bounds,
+                self.places, self._reaches,
+            )  # fmt: skip
+            changes.append(self._changes[:n_changes].copy())
+            kept.append(self._kept[:n_kept].copy())
+            if start[0] == len(pieces):
+                return Advanced(*(c[0] if len(c) == 1 else np.concatenate(c) for c in (changes, kept)))
+            if n_kept == len(self._kept):
+                self._kept = np.empty(2 * len(self._kept), KEPT)
+
+
+FRESH = np.zeros(1, FILTER_STATE)
+"""The state before any fix, shape (1,)."""
+FRESH["last"] = FRESH["last_in"] = FRESH["last_out"] = -1
+
+
+def logit(p: float) -> float:
+    """Log odds of a probability."""
+    return math.log(p / (1.0 - p))
+
+
+@lru_cache(maxsize=1)
+def reaches() -> NDArray[np.float64]:
+    """By error model, the distance in sigmas of its core from which a fix clearly lies on one side: beyond it the mass is at
+    most 0.99 CLEAR / 2, which is clear of every place that could hold half of the mass; by bisection, to the safe side."""
+    found = []
+    for weight, ratio in TAILS:
+        low, high = 0.0, 10.0 * max(1.0, ratio)
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if beyond(middle, 1.0, weight, ratio) > 0.98 * CLEAR / 2.0 else (low, middle)
+        found.append(high * (1.0 + 1e-9))
+    return np.array(found)
+
+
+@lru_cache(maxsize=64)
+def quiet_us(settings: FilterSettings) -> int:
+    """The least time between two clear fixes [us] from which on the second leaves a sure state exactly as sure as it was.
+
+    That is so where what relaxes away in dt is no more than what the fix brings, for both signs, both base rates and all dt
+    up to 30 days; for all fixes finer than COARSE_M. Where it never holds no fix is passed over (answers are the same).
+    """
+    steps = np.geomspace(0.25, 30 * 86_400.0, 2_000)
+    quiet = [
+        all(_holds(sign, base, dt, settings) for sign in (-1, 1) for base in _bases(settings)) for dt in steps.tolist()
+    ]
+    if not quiet[-1]:
+        return 2**62
+    first = max((k + 1 for k, holds in enumerate(quiet) if not holds), default=0)
+    return round(steps[first] * 1e6)
+
+
+def _bases(settings: FilterSettings) -> tuple[float, float]:
+    return settings.base_exclusion, settings.base_stay
+
+
+def _holds(sign: int, base: float, dt_s: float, settings: FilterSettings) -> bool:
+    left = sign * relaxed(sign * MOST_LOGIT, base, dt_s, settings.relax_s)
+    return left + share_of_news(dt_s, COARSE_M, settings.correlation_s) * MOST_EVIDENCE > MOST_LOGIT + 1e-9
+
+
+def bounds_of(places: Places, shapes: Sequence[Sequence[Place]]) -> Bounds:
+    """Bounds of all places. Places near the antimeridian get none: their fixes are all looked at."""
+    n = len(places.box)
+    outer = np.empty((n, 4), np.int32)
+    outer[:, :2] = np.maximum(np.floor(places.box[:, :2]), _WORLD[0])
+    outer[:, 2:] = np.minimum(np.ceil(places.box[:, 2:]), _WORLD[2])
+    inner = np.array([_NOWHERE] * n, np.int32).reshape(n, 4)
+    discs = [(k, shape[0]) for k, shape in enumerate(shapes) if len(shape) == 1 and isinstance(shape[0], Circle)]
+    if discs:
+        rows = [k for k, _ in discs]
+        inner[rows] = _squares_in([disc for _, disc in discs])
+    near_line = (np.abs(places.box[:, [0, 2]]) > 1.79e9).any(axis=1)
+    outer[near_line], inner[near_line] = _WORLD, _NOWHERE
+    # P(inside) of a fix in the best spot is at least 1/2 up to these sigmas: see `geofence.masses.most_mass`
+    by_area = np.sqrt(places.size[:, 0] / (2.0 * math.pi * math.log(2.0)))
+    by_width = places.size[:, 1] / (2.0 * math.sqrt(2.0) * 0.4769363)
+    return Bounds(outer, inner, np.minimum(by_area, by_width))
+
+
+def _squares_in(discs: Sequence[Circle]) -> NDArray[np.int32]:
+    """For each disc the box [1e-7 degree] of a square within it; none where the meridians draw together too much."""
+    squares = np.array([_NOWHERE] * len(discs), np.int64).reshape(-1, 4)
+    for k, disc in enumerate(discs):
+        ky, kx = metres_per_e7(float(disc.lat_e7))
+        dx, dy = (int(disc.radius_m * 0.7 / m) for m in (kx, ky))
+        squares[k] = disc.lon_e7 - dx, disc.lat_e7 - dy, disc.lon_e7 + dx, disc.lat_e7 + dy
+    squares = np.clip(squares, _WORLD[0], _WORLD[2]).astype(np.int32)
+    lat, lon = (np.array([getattr(disc, name) for disc in discs], np.int32) for name in ("lat_e7", "lon_e7"))
+    radius = np.array([disc.radius_m for disc in discs])
+    for x, y in ((0, 1), (0, 3), (2, 1), (2, 3)):
+        outside = distances_m(lat, lon, squares[:, y].copy(), squares[:, x].copy()) > radius
+        squares[outside] = _NOWHERE
+    return squares
+
+
+def _doubled(column: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([column, np.zeros_like(column)])
+
+
+def _reachable(settings: FilterSettings) -> FilterSettings:
+    """The settings; InputError where no posterior could ever raise or clear: the filter stops at MOST_LOGIT on either side."""
+    surest = 1.0 / (1.0 + math.exp(-MOST_LOGIT))
+    if not 0.5 < settings.raise_at <= surest:
+        raise InputError(
+            field="raise_at", value=settings.raise_at, expected=f"over 0.5 and at most {surest:.4f}, the surest there is"
+        )
+    if not 1.0 - surest <= settings.clear_at < 0.5:
+        raise InputError(field="clear_at", value=settings.clear_at, expected=f"at least {1.0 - surest:.4f} and under 0.5")
+    return settings
