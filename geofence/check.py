@@ -176,12 +176,12 @@ def bounds_of(places: Places, shapes: Sequence[Sequence[Place]]) -> Bounds:
 
 def _squares_in(discs: Sequence[Circle]) -> NDArray[np.int32]:
     """For each disc the box [1e-7 degree] of a square within it; none where the meridians draw together too much."""
-    squares = np.array([_NOWHERE] * len(discs), np.int64).reshape(-1, 4)
-    for k, disc in enumerate(discs):
+    sides = []
+    for disc in discs:
         ky, kx = metres_per_e7(float(disc.lat_e7))
-        dx, dy = (int(disc.radius_m * 0.7 / m) for m in (kx, ky))
-        squares[k] = disc.lon_e7 - dx, disc.lat_e7 - dy, disc.lon_e7 + dx, disc.lat_e7 + dy
-    squares = np.clip(squares, _WORLD[0], _WORLD[2]).astype(np.int32)
+        dx, dy = (int(min(disc.radius_m * 0.7 / m, 1e8)) for m in (kx, ky))
+        sides.append((disc.lon_e7 - dx, disc.lat_e7 - dy, disc.lon_e7 + dx, disc.lat_e7 + dy))
+    squares = np.clip(np.array(sides, np.int64), _WORLD[0], _WORLD[2]).astype(np.int32)
     lat, lon = (np.array([getattr(disc, name) for disc in discs], np.int32) for name in ("lat_e7", "lon_e7"))
     radius = np.array([disc.radius_m for disc in discs])
     for x, y in ((0, 1), (0, 3), (2, 1), (2, 3)):

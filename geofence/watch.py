@@ -90,6 +90,12 @@ class Watch:
         mine = self._slots.get(wearer, {})
         return (mine[place] for place in sorted(mine))
 
+    def own_slots(self, wearer: str) -> list[Slot]:
+        """The slots of the places that are this wearer's own, made where they are not there yet."""
+        mine = self._slots.setdefault(wearer, {})
+        self._new_slots(wearer, mine, [])
+        return list(mine.values())
+
     def base(self, slot: Slot) -> float:
         """The base rate that a slot's posterior goes back to in a gap."""
         return float(self.check.slots.base[slot.number])
@@ -185,7 +191,9 @@ class _Feed:
         return self._changed
 
     def _feed(self, pieces: Sequence[tuple[Trail, int, list[Slot]]]) -> None:
-        bounds, roster, n_rows = [], [], 0
+        bounds: list[tuple[int, ...]] = []
+        roster: list[int] = []
+        n_rows = 0
         for trail, start, slots in pieces:
             n = len(trail) - start
             bounds.append((n_rows, n_rows + n, start - n_rows, len(roster), len(roster) + len(slots)))

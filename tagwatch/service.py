@@ -31,6 +31,7 @@ from ingest.store import write_quarantine
 from tagwatch import configuration
 from tagwatch.monitor import Monitor
 from tagwatch.settings import Settings
+from tagwatch.warm import warm
 
 _HOME = Path(__file__).resolve().parent.parent
 SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
@@ -211,7 +212,11 @@ class Service:
         self._failures = 0
 
     def run(self, wait_s: float = 30.0) -> None:
-        """Serve until `stopping` is set. UnreachableError where a server is not there at the start."""
+        """Serve until `stopping` is set. UnreachableError where a server is not there at the start.
+
+        Kernels are compiled before the first message is asked for: no batch waits for a compiler.
+        """
+        warm()
         with RawLog(self.settings.raw_log.folder) as raw_log:
             while not self.stopping.is_set():
                 try:
