@@ -58,6 +58,15 @@ def kernel(function: _F) -> _F:
     A kernel that makes no arrays is compiled without reference counting: counting the arrays of a NamedTuple up and down at
     every inner call took a third of the check's time. numba refuses to compile what makes arrays in a way not known here.
     """
+    return _compiled(function, inline=False)
+
+
+def kernel_part(function: _F) -> _F:
+    """The same for a part that has one caller or two: compiled into them, so that NamedTuples of arrays are not copied."""
+    return _compiled(function, inline=True)
+
+
+def _compiled(function: _F, *, inline: bool) -> _F:
     makes_arrays = not _MAKERS.isdisjoint(function.__code__.co_names)
     options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": makes_arrays}
-    return cast(_F, numba.njit(**options)(function))
+    return cast(_F, numba.njit(**options, forceinline=inline)(function))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine import flags
 from engine.error_model import TAILS
 from engine.errors import InputError
-from engine.kernels import distances_m, metres_per_e7
+from engine.kernels import metres_per_e7
 from geofence.evidence import CLEAR, MOST_EVIDENCE
 from geofence.filter import (
     BLOCK,
@@ -37,7 +37,6 @@ from geofence.zone import Circle, Place
 
 _ROOM = 8 * BLOCK
 _WORLD = (-(2**31) + 1, -(2**31) + 1, 2**31 - 1, 2**31 - 1)
-_NOWHERE = (2**31 - 1, 2**31 - 1, -(2**31) + 1, -(2**31) + 1)
 
 
 class FilterSettings(NamedTuple):
@@ -157,37 +156,28 @@ def _holds(sign: int, base: float, dt_s: float, settings: FilterSettings) -> boo
 
 def bounds_of(places: Places, shapes: Sequence[Sequence[Place]]) -> Bounds:
     """Bounds of all places. Places near the antimeridian get none: their fixes are all looked at."""
-    n = len(places.box)
-    outer = np.empty((n, 4), np.int32)
+    outer = np.empty((len(places.box), 4), np.int32)
     outer[:, :2] = np.maximum(np.floor(places.box[:, :2]), _WORLD[0])
     outer[:, 2:] = np.minimum(np.ceil(places.box[:, 2:]), _WORLD[2])
-    inner = np.array([_NOWHERE] * n, np.int32).reshape(n, 4)
-    discs = [(k, shape[0]) for k, shape in enumerate(shapes) if len(shape) == 1 and isinstance(shape[0], Circle)]
-    if discs:
-        rows = [k for k, _ in discs]
-        inner[rows] = _squares_in([disc for _, disc in discs])
+    inner = np.array([_disc_in(shape) for shape in shapes], np.float64).reshape(-1, 5)
     near_line = (np.abs(places.box[:, [0, 2]]) > 1.79e9).any(axis=1)
-    outer[near_line], inner[near_line] = _WORLD, _NOWHERE
+    outer[near_line], inner[near_line] = _WORLD, 0.0
     # P(inside) of a fix in the best spot is at least 1/2 up to these sigmas: see `geofence.masses.most_mass`
     by_area = np.sqrt(places.size[:, 0] / (2.0 * math.pi * math.log(2.0)))
     by_width = places.size[:, 1] / (2.0 * math.sqrt(2.0) * 0.4769363)
     return Bounds(outer, inner, np.minimum(by_area, by_width))
 
 
-def _squares_in(discs: Sequence[Circle]) -> NDArray[np.int32]:
-    """For each disc the box [1e-7 degree] of a square within it; none where the meridians draw together too much."""
-    sides = []
-    for disc in discs:
-        ky, kx = metres_per_e7(float(disc.lat_e7))
-        dx, dy = (int(min(disc.radius_m * 0.7 / m, 1e8)) for m in (kx, ky))
-        sides.append((disc.lon_e7 - dx, disc.lat_e7 - dy, disc.lon_e7 + dx, disc.lat_e7 + dy))
-    squares = np.clip(np.array(sides, np.int64), _WORLD[0], _WORLD[2]).astype(np.int32)
-    lat, lon = (np.array([getattr(disc, name) for disc in discs], np.int32) for name in ("lat_e7", "lon_e7"))
-    radius = np.array([disc.radius_m for disc in discs])
-    for x, y in ((0, 1), (0, 3), (2, 1), (2, 3)):
-        outside = distances_m(lat, lon, squares[:, y].copy(), squares[:, x].copy()) > radius
-        squares[outside] = _NOWHERE
-    return squares
+def _disc_in(shape: Sequence[Place]) -> tuple[float, ...]:
+    """A disc within a place. Its radius is 1 % shorter, and its plane is used up to 5 km and 75 degrees of latitude: there the
+    metres a degree differ by less from those at its centre."""
+    if len(shape) != 1 or not isinstance(shape[0], Circle):
+        return (0.0,) * 5
+    disc = shape[0]
+    if disc.radius_m > 5_000.0 or abs(disc.lat_e7) > 750_000_000:
+        return (0.0,) * 5
+    ky, kx = metres_per_e7(float(disc.lat_e7))
+    return disc.lon_e7, disc.lat_e7, 0.99 * disc.radius_m, kx, ky
 
 
 def _doubled(column: NDArray[Any]) -> NDArray[Any]:

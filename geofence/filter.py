@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.jit import kernel
+from engine.jit import kernel, kernel_part
 from geofence.evidence import LEAST_EVIDENCE, MOST_EVIDENCE, place_evidence
 
 UNKNOWN, IN, OUT, SINGLE = 0, 1, 2, 3
@@ -75,11 +75,15 @@ class Slots(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """By place: boxes [1e-7 degree: west, south, east, north] that hold the place (outer) and lie in it (inner, may be empty),
-    and the largest sigma of the tail [m] for which a fix beyond its reach of the outer box is clearly outside."""
+    """By place, so that a fix may be clear at a glance.
+
+    outer (n, 4): a box that holds it [1e-7 degree: west, south, east, north]; inner (n, 5): a disc that lies in it, longitude,
+    latitude [1e-7 degree], radius [m] (0: none), metres per 1e-7 degree along the parallel and the meridian; most_m (n,): the
+    largest sigma of the tail [m] for which a fix beyond its reach of the outer box is clearly outside.
+    """
 
     outer: NDArray[np.int32]
-    inner: NDArray[np.int32]
+    inner: NDArray[np.float64]
     most_m: NDArray[np.float64]
 
 
@@ -136,14 +140,15 @@ def advance(
 
 
 REACH = np.dtype((np.record,
-    [("west", "i4"), ("south", "i4"), ("east", "i4"), ("north", "i4"), ("tail_m", "f8"), ("pass_by", "i4"), ("latest", "i4")]
+    [("west", "i4"), ("south", "i4"), ("east", "i4"), ("north", "i4"), ("reach_m", "f8"), ("tail_m", "f8"),
+     ("pass_by", "i4"), ("latest", "i4")]
 ))  # fmt: skip
-"""Of a row of a block: the box beyond which it cannot matter [1e-7 degree], sigma of its tail, what may be done with it
+"""Of a row of a block: how far it can matter [m], as a box too [1e-7 degree], sigma of its tail, what may be done with it
 (PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1: none in the block)."""
 PASS, LOOK, WEIGHTLESS = 0, 1, 2
 
 
-@kernel
+@kernel_part
 def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any) -> None:
     """Fill `reaches` for the rows of a block."""
     most_lat = 0
@@ -164,7 +169,7 @@ def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any)
         dx, dy = np.int64(min(reach_m * per_m_x, 2e9)) + 2, np.int64(min(reach_m * per_m_y, 2e9)) + 2
         r.west, r.east = max(x - dx, -2_147_483_647), min(x + dx, 2_147_483_647)
         r.south, r.north = max(y - dy, -2_147_483_647), min(y + dy, 2_147_483_647)
-        r.tail_m = rules.tails[model, 1] * sigma
+        r.reach_m, r.tail_m = reach_m, rules.tails[model, 1] * sigma
         quiet = sigma <= COARSE_M
         if latest >= 0:
             dt_us = columns.time_us[i] - columns.time_us[latest]
@@ -174,7 +179,7 @@ def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any)
         r.latest = latest
 
 
-@kernel
+@kernel_part
 def _advance_block(
     slot: int, first: int, stop: int, offset: int, states: Any, slots: Any, changes: Any, n_changes: int,
     columns: Any, rules: Any, bounds: Any, places: Any, reaches: Any,
@@ -193,7 +198,7 @@ def _advance_block(
     return n_changes
 
 
-@kernel
+@kernel_part
 def _pass_over(
     s: Any, row: int, first: int, stop: int, offset: int, columns: Any, rules: Any, bounds: Any, place: int, reaches: Any
 ) -> int:
@@ -209,39 +214,16 @@ def _pass_over(
     dt_us = columns.time_us[row] - s.last_us
     if columns.sigma_m[row] > COARSE_M or dt_us < rules.quiet_us or dt_us > s.last_silence_us:
         return row
-    k = row
-    if s.logit < 0.0:
-        west, south, east, north = (
-            bounds.outer[place, 0],
-            bounds.outer[place, 1],
-            bounds.outer[place, 2],
-            bounds.outer[place, 3],
-        )
-        most_m = bounds.most_m[place]
-        while k < stop:
-            r = reaches[k - first]
-            if r.pass_by != WEIGHTLESS and (
-                (r.pass_by == LOOK and k > row)
-                or not (r.east < west or r.west > east or r.north < south or r.south > north)
-                or r.tail_m > most_m
-            ):
+    k, sure_in = row, s.logit > 0.0
+    while k < stop:
+        r = reaches[k - first]
+        if r.pass_by != WEIGHTLESS:
+            clear = (
+                _is_deep(r, columns.lon_e7[k], columns.lat_e7[k], bounds, place) if sure_in else _is_far(r, bounds, place)
+            )
+            if not clear or (r.pass_by == LOOK and k > row):
                 break
-            k += 1
-    else:
-        west, south, east, north = (
-            bounds.inner[place, 0],
-            bounds.inner[place, 1],
-            bounds.inner[place, 2],
-            bounds.inner[place, 3],
-        )
-        while k < stop:
-            r = reaches[k - first]
-            if r.pass_by != WEIGHTLESS and (
-                (r.pass_by == LOOK and k > row)
-                or r.west < west or r.east > east or r.south < south or r.north > north
-            ):  # fmt: skip
-                break
-            k += 1
+        k += 1
     if k > row:
         last = reaches[k - 1 - first].latest
         s.last_us, s.last, s.last_silence_us = columns.time_us[last], last + offset, columns.silence_us[last]
@@ -253,12 +235,24 @@ def _pass_over(
     return k
 
 
-@kernel
-def _sides(boxes: Any, place: int) -> tuple[int, int, int, int]:
-    return boxes[place, 0], boxes[place, 1], boxes[place, 2], boxes[place, 3]
+@kernel_part
+def _is_far(r: Any, bounds: Any, place: int) -> bool:
+    """Whether a fix is clearly outside a place: its reach does not meet the place's box."""
+    return r.tail_m <= bounds.most_m[place] and (
+        r.east < bounds.outer[place, 0] or r.north < bounds.outer[place, 1]
+        or r.west > bounds.outer[place, 2] or r.south > bounds.outer[place, 3]
+    )  # fmt: skip
 
 
-@kernel
+@kernel_part
+def _is_deep(r: Any, x: int, y: int, bounds: Any, place: int) -> bool:
+    """Whether a fix is clearly inside a place: its reach lies in the disc in it."""
+    dx, dy = (x - bounds.inner[place, 0]) * bounds.inner[place, 3], (y - bounds.inner[place, 1]) * bounds.inner[place, 4]
+    left_m = bounds.inner[place, 2] - r.reach_m
+    return left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
+
+
+@kernel_part
 def _look_at(
     s: Any,
     row: int,
@@ -315,14 +309,14 @@ def _look_at(
     return n_changes
 
 
-@kernel
+@kernel_part
 def _stays(s: Any, says: float, sigma_m: float, dt_us: int, rules: Any) -> bool:
     """Whether a sure state hears clearly what it is sure of, so that it ends where it was: see `_pass_over`."""
     same = (s.logit == MOST_LOGIT and says == MOST_EVIDENCE) or (s.logit == -MOST_LOGIT and says == -MOST_EVIDENCE)
     return same and dt_us >= rules.quiet_us and sigma_m <= COARSE_M
 
 
-@kernel
+@kernel_part
 def _write(changes: Any, k: int, slot: int, state: int, at: int, began: int, after: int, s: Any) -> None:
     c = changes[k]
     c.slot, c.state, c.at, c.began, c.after = slot, state, at, began, after

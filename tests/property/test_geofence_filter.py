@@ -221,10 +221,8 @@ def test_far_is_far_along_the_parallel_too(lat_deg: float, east: float, area_m2:
     assert slot is not None
     assert_same(slot.changes, plain_filter(watch, zone, 0, trail))
     said = watch.state(slot)["evidence"]
-    assert said == pytest.approx(
-        plain_says(watch, 0, *(int(trail.column(c)[0]) for c in ("lon_e7", "lat_e7")), sigma, number_of("phone") * 8),
-        abs=2e-3,
-    )
+    x, y, sigma_m, model = (trail.column(name)[0].item() for name in ("lon_e7", "lat_e7", "sigma_m", "model"))
+    assert said == pytest.approx(plain_says(watch, 0, x, y, sigma_m, model), abs=2e-3)
 
 
 @pytest.mark.parametrize(
