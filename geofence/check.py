@@ -23,6 +23,7 @@ from geofence.filter import (
     KEPT,
     MOST_LOGIT,
     REACH,
+    SPAN,
     Bounds,
     Columns,
     Rules,
@@ -73,7 +74,7 @@ class Check:
         self.n_slots = 0
         self.states = np.zeros(64, FILTER_STATE)
         self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8))
-        self._reaches = np.zeros(BLOCK, REACH)
+        self._reaches = np.zeros(BLOCK + BLOCK // SPAN, REACH)
         self._changes, self._kept = np.empty(_ROOM, CHANGE), np.empty(64, KEPT)
 
     def add_slot(self, place: int, *, exclusion: bool) -> int:

@@ -22,6 +22,8 @@ MOST_LOGIT = 3.5  # how sure the filter can become: it stays ready to change its
 COARSE_M = 20.0  # sigma from which on errors last longer than the correlation time: the same mast, the same walls
 BLOCK = 512
 """Rows worked on at once; a copy of a state is kept after every trail index that is a multiple of it."""
+SPAN = 32
+"""Rows of a block that are passed over together where their common box is clear."""
 
 # numpy's record type: fields are attributes without the compiler too
 FILTER_STATE = np.dtype((np.record,
@@ -113,7 +115,7 @@ def advance(
     last + 1 of its slots in `roster`. states (n_slots,) FILTER_STATE are read and left as after the last fix. `changes`
     (CHANGE) and `kept` (KEPT) are filled from the start; returns how many of each were written. Where there is no room for
     another block and slot, start = [piece, row, place in the roster] says where to go on (piece = n where all is done).
-    reaches (BLOCK,) REACH is room to work in.
+    reaches (BLOCK + BLOCK // SPAN,) REACH is room to work in.
     """
     n_changes = n_kept = 0
     for p in range(start[0], len(pieces)):
@@ -144,7 +146,8 @@ REACH = np.dtype((np.record,
      ("pass_by", "i4"), ("latest", "i4")]
 ))  # fmt: skip
 """Of a row of a block: how far it can matter [m], as a box too [1e-7 degree], sigma of its tail, what may be done with it
-(PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1: none in the block)."""
+(PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1: none in the block). After BLOCK rows come the
+block's spans: the box of all their rows, the largest reach and tail, LOOK where any row must be looked at."""
 PASS, LOOK, WEIGHTLESS = 0, 1, 2
 
 
@@ -177,6 +180,23 @@ def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any)
         r.pass_by = PASS if quiet else LOOK
         latest = i
         r.latest = latest
+    for k in range((stop - first) // SPAN):
+        _join_reaches(reaches, k)
+
+
+@kernel_part
+def _join_reaches(reaches: Any, k: int) -> None:
+    """Fill the span of rows k * SPAN and on."""
+    west = south = 2_147_483_647
+    east = north = -2_147_483_647
+    tail_m, look = 0.0, PASS
+    for i in range(k * SPAN, (k + 1) * SPAN):
+        r = reaches[i]
+        if r.pass_by != WEIGHTLESS:
+            west, south, east, north = min(west, r.west), min(south, r.south), max(east, r.east), max(north, r.north)
+            tail_m, look = max(tail_m, r.tail_m), max(look, r.pass_by)
+    span = reaches[BLOCK + k]
+    span.west, span.south, span.east, span.north, span.tail_m, span.pass_by = west, south, east, north, tail_m, look
 
 
 @kernel_part
@@ -216,6 +236,11 @@ def _pass_over(
         return row
     k, sure_in = row, s.logit > 0.0
     while k < stop:
+        if (k - first) % SPAN == 0 and k + SPAN <= stop:
+            span = reaches[BLOCK + (k - first) // SPAN]
+            if span.pass_by == PASS and (_holds(bounds, place, span) if sure_in else _is_far(span, bounds, place)):
+                k += SPAN
+                continue
         r = reaches[k - first]
         if r.pass_by != WEIGHTLESS:
             clear = (
@@ -250,6 +275,14 @@ def _is_deep(r: Any, x: int, y: int, bounds: Any, place: int) -> bool:
     dx, dy = (x - bounds.inner[place, 0]) * bounds.inner[place, 3], (y - bounds.inner[place, 1]) * bounds.inner[place, 4]
     left_m = bounds.inner[place, 2] - r.reach_m
     return left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
+
+
+@kernel_part
+def _holds(bounds: Any, place: int, span: Any) -> bool:
+    """Whether the box of a span lies in the disc that is in a place."""
+    dx = max(bounds.inner[place, 0] - span.west, span.east - bounds.inner[place, 0]) * bounds.inner[place, 3]
+    dy = max(bounds.inner[place, 1] - span.south, span.north - bounds.inner[place, 1]) * bounds.inner[place, 4]
+    return dx * dx + dy * dy < bounds.inner[place, 2] * bounds.inner[place, 2]
 
 
 @kernel_part
