@@ -8,7 +8,7 @@ import msgspec
 
 from engine.times import to_iso
 
-ALGORITHM = "tagwatch-1"
+ALGORITHM = "tagwatch-2"
 """Version of the rules and of the filter; a new one decides from its release on."""
 
 GRADES = {

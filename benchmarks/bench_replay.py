@@ -1,4 +1,4 @@
-"""Replay of a million fixes, on one thread and on two, beside what a plain vectorised build does: shapely, no probability,
+"""Replay of a million fixes, in one process and in two, beside what a plain vectorised build does: shapely, no probability,
 no state, no alerts."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def bench(n_wearers: int = N_WEARERS, n_each: int = N_EACH, n_rounds: int = 5) -
     scene = town(np.random.default_rng(SEED), n_wearers, n_each)
     held = conditions(scene)
     candidates: dict[str, Callable[[], object]] = {
-        f"replay, {k} thread{'s' * (k > 1)}": (lambda k=k: replay(scene.fixes, held, scene.as_of_us, k)) for k in (1, 2)
+        f"replay, {k} process{'es' * (k > 1)}": (lambda k=k: replay(scene.fixes, held, scene.as_of_us, k)) for k in (1, 2)
     }
     candidates["shapely contains_xy, no state"] = plain(scene)
     taken = medians(candidates, n_rounds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -37,17 +37,36 @@ class Scene:
         return [shapely.Polygon(f["geometry"]["coordinates"][0]) for f in mine]
 
 
-def town(rng: np.random.Generator, n_wearers: int, n_each: int, n_zones: int = 5, n_vertices: int = 32) -> Scene:
-    """`n_wearers` wearers with a fix a minute, `n_each` fixes, `n_zones` polygons and one nightly curfew each."""
+class Conduct(NamedTuple):
+    """How often a wearer errs: the share of hours spent in a zone of his own, and of hours out of those to be at home; and
+    when the curfew begins: all are on their way home from 18:00 to 18:15 UTC."""
+
+    breach: float = 0.03
+    late: float = 0.02
+    curfew_from: str = "19:00"
+
+
+LAW_ABIDING = Conduct(0.002, 0.001, "20:00")
+"""A quarter of an alert a wearer and day."""
+
+
+def town(
+    rng: np.random.Generator, n_wearers: int, n_each: int, n_zones: int = 5, n_vertices: int = 32,
+    conduct: Conduct = Conduct(), reach_m: float = 6000.0,
+) -> Scene:  # fmt: skip
+    """`n_wearers` wearers with a fix a minute, `n_each` fixes, `n_zones` polygons and one nightly curfew each.
+
+    Homes lie within `reach_m` of the middle, east to west and north to south.
+    """
     names = [f"w{k:05d}" for k in range(n_wearers)]
-    homes = rng.uniform(-6000.0, 6000.0, (n_wearers, 2))
+    homes = rng.uniform(-reach_m, reach_m, (n_wearers, 2))
     features: list[dict[str, Any]] = []
     places = np.empty((n_wearers, n_zones, 2))
     for k, name in enumerate(names):
         bearing, distance = rng.uniform(0, 2 * np.pi, n_zones), rng.uniform(500.0, 3000.0, n_zones)
         places[k] = homes[k] + np.column_stack([np.sin(bearing), np.cos(bearing)]) * distance[:, None]
         features += [_zone(rng, f"{name}-{z}", name, places[k, z], n_vertices) for z in range(n_zones)]
-    x, y, accuracy_m = _walks(rng, homes, places, n_each)
+    x, y, accuracy_m = _walks(rng, homes, places, n_each, conduct)
     lat, lon = degrees(x, y)
     step = np.arange(n_each) * FIX_INTERVAL_S * 1_000_000
     fixes = Fixes.of(
@@ -55,7 +74,7 @@ def town(rng: np.random.Generator, n_wearers: int, n_each: int, n_zones: int = 5
         lat_e7=np.rint(lat.ravel() * 1e7), lon_e7=np.rint(lon.ravel() * 1e7),
         accuracy_cm=np.rint(accuracy_m.ravel() * 100), source=np.full(n_wearers * n_each, SOURCES["gps"]),
     )  # fmt: skip
-    curfews = [_curfew(name, *degrees(*home)) for name, home in zip(names, homes, strict=True)]
+    curfews = [_curfew(name, *degrees(*home), conduct.curfew_from) for name, home in zip(names, homes, strict=True)]
     as_of_us = START_US + n_each * FIX_INTERVAL_S * 1_000_000
     return Scene(fixes, {"type": "FeatureCollection", "features": features}, curfews, as_of_us)
 
@@ -78,16 +97,16 @@ def degrees(x_m: Any, y_m: Any) -> tuple[Any, Any]:
 
 
 def _walks(
-    rng: np.random.Generator, homes: NDArray[np.float64], places: NDArray[np.float64], n_each: int
+    rng: np.random.Generator, homes: NDArray[np.float64], places: NDArray[np.float64], n_each: int, conduct: Conduct
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Positions with errors [m] and reported accuracies [m], each (n_wearers, n_each)."""
     n_wearers, n_zones = places.shape[:2]
     n_hours = n_each // _HOUR_FIXES + 2
     goals = homes[:, None] + rng.normal(0.0, 2000.0, (n_wearers, n_hours, 2))
-    breach = rng.random((n_wearers, n_hours)) < 0.03
+    breach = rng.random((n_wearers, n_hours)) < conduct.breach
     goals[breach] = places[np.nonzero(breach)[0], rng.integers(0, n_zones, int(breach.sum()))]
     hour = np.arange(n_hours) % 24
-    out_late = rng.random((n_wearers, n_hours)) < 0.02
+    out_late = rng.random((n_wearers, n_hours)) < conduct.late
     at_home = ((hour < 8) | (hour >= 18)) & ~out_late
     goals = np.where(at_home[..., None], homes[:, None], goals)
     minute = np.arange(n_each)
@@ -120,7 +139,7 @@ def _zone(rng: np.random.Generator, name: str, wearer: str, centre: NDArray[np.f
     }  # fmt: skip
 
 
-def _curfew(wearer: str, lat: float, lon: float) -> dict[str, Any]:
-    weekly: Sequence[dict[str, Any]] = [{"days": DAYS, "start": "19:00", "end": "07:00"}]
+def _curfew(wearer: str, lat: float, lon: float, start: str) -> dict[str, Any]:
+    weekly: Sequence[dict[str, Any]] = [{"days": DAYS, "start": start, "end": "07:00"}]
     place = {"lat": round(float(lat), 7), "lon": round(float(lon), 7), "radius_m": 80}
     return {"id": f"{wearer}-home", "wearer": wearer, "place": place, "timezone": "Europe/London", "weekly": weekly}

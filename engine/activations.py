@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -47,27 +48,19 @@ class Activations:
         self.rows: tuple[Activation, ...] = tuple(sorted(rows, key=lambda a: (a.device, a.from_us, a.to_us)))
         self._refuse_overlaps()
         self._first = {row.device: i for i, row in reversed(list(enumerate(self.rows)))}
+        self._counts = Counter(row.device for row in self.rows)
         self._from = np.array([row.from_us for row in self.rows], np.int64)
         self._to = np.array([row.to_us for row in self.rows], np.int64)
 
     def of_fixes(self, fixes: Fixes) -> NDArray[np.int32]:
         """For each fix the index of its activation in `rows`, UNASSIGNED where it lies in none; shape (n,)."""
         start = np.array([self._first.get(name, 0) for name in fixes.devices], np.int32)
-        count = np.array([self._count(name) for name in fixes.devices], np.int32)
+        count = np.array([self._counts[name] for name in fixes.devices], np.int32)
         return find_interval(fixes.device, fixes.time_us, start, count, self._from, self._to)
 
     def of_wearer(self, wearer: str) -> list[Activation]:
         """The activations of a wearer, oldest first."""
         return sorted((row for row in self.rows if row.wearer == wearer), key=lambda a: a.from_us)
-
-    def _count(self, device: str) -> int:
-        start = self._first.get(device)
-        if start is None:
-            return 0
-        stop = start
-        while stop < len(self.rows) and self.rows[stop].device == device:
-            stop += 1
-        return stop - start
 
     def _refuse_overlaps(self) -> None:
         for row in self.rows:

@@ -20,21 +20,36 @@ from engine.jit import kernel
 
 
 class ErrorModel(NamedTuple):
-    """Scale of the core, weight and scale of the tail, in units of the sigma that the reported accuracy implies; floor [m]."""
+    """Scale of the core, weight and scale of the tail, in units of the width that the reported accuracy implies; floor [m].
+
+    The width is the implied sigma, or where `pivot_m` [m] is not 0 the root of their product (`width_m`). The exclusion
+    radius takes `far_scale` for the tail's where that is larger, and is at least `least_radii` reported radii.
+    """
 
     core_scale: float = 1.0
     tail_weight: float = 0.10
     tail_scale: float = 3.5
     floor_m: float = 2.0
+    pivot_m: float = 0.0
+    far_scale: float = 0.0
+    least_radii: float = 1.0
 
 
-TAG_MODEL = ErrorModel()
-"""For devices whose circle is meant to hold 95 %: 88 % within it, 1.7 % beyond 2.7 radii, 0.1 % beyond 4.3 radii."""
-PHONE_MODEL = ErrorModel(1.0, 0.15, 6.5, 2.0)
-"""For 68 % circles: from 4 sigma on it leaves out more than the real phone dwells show (docs/method.md)."""
+TAG_MODEL = ErrorModel(1.1, 0.06, 3.5, far_scale=4.0)
+"""For tags whose circle is meant to hold 95 %, fitted to simulated truth only: 87 % within it, 99.9 % within 4.7 radii."""
+PHONE_MODEL = ErrorModel(1.34, 0.18, 6.8, pivot_m=10.0, far_scale=15.0, least_radii=13.6)
+"""For phones' 68 % circles, fitted to stays of five people; entries by source told no better (docs/method.md)."""
+
+NO_RADIUS = "no radius"
+"""In the place of a source: fixes from satellites or unknown that report no radius."""
 
 DEVICE_MODELS: Mapping[str, Mapping[str, ErrorModel]] = {
-    "tag": {"": TAG_MODEL},
+    "tag": {
+        "": TAG_MODEL,
+        "rf": ErrorModel(0.3, 0.05, 1.0),
+        "lbs": ErrorModel(1.35, 0.05, 4.5),
+        NO_RADIUS: ErrorModel(1.0, 0.10, 11.0, far_scale=15.5),
+    },
     "phone": {"": PHONE_MODEL},
 }
 """By device model and source; the source "" is for all that have no entry of their own."""
@@ -77,17 +92,29 @@ def errors(
 
 
 @kernel
+def width_m(radius_m: float, percentile: float, pivot_m: float) -> float:
+    """The width [m] that a circle implies: the Rayleigh sigma s of its percentile; where a pivot is given, sqrt(pivot s).
+
+    The root is for devices whose small circles promise too much and whose large ones too little; from 16 pivots on, where
+    the root is s / 4, the width stays s / 4 (docs/method.md).
+    """
+    sigma = radius_m / math.sqrt(-2.0 * math.log1p(-percentile))
+    return max(math.sqrt(pivot_m * sigma), 0.25 * sigma) if pivot_m > 0.0 else sigma
+
+
+@kernel
 def derive_errors(
     accuracy_cm: Any, source: Any, percentile: Any, device: Any, table: Any, default_m: Any,
     radius_m: Any, sigma_m: Any, exclusion_m: Any, model: Any,
 ) -> None:  # fmt: skip
-    """Fill the columns of `Errors` (n,): sigma = core r / sqrt(-2 ln(1 - q)), not below the model's floor."""
+    """Fill the columns of `Errors` (n,): sigma is the core's scale times the width, not below the model's floor."""
     for i in range(len(source)):
-        row = np.int64(device[i]) * 8 + np.int64(source[i])
-        radius = default_m[source[i]] if accuracy_cm[i] == ABSENT else accuracy_cm[i] / 100.0
-        sigma = max(table[row, 0] * radius / math.sqrt(-2.0 * math.log1p(-percentile[i])), table[row, 1])
+        silent = accuracy_cm[i] == ABSENT
+        row = np.int64(device[i]) * 8 + (7 if silent and source[i] <= 1 else np.int64(source[i]))
+        radius = default_m[source[i]] if silent else accuracy_cm[i] / 100.0
+        sigma = max(table[row, 0] * width_m(radius, percentile[i], table[row, 5]), table[row, 1])
         radius_m[i], sigma_m[i], model[i] = radius, sigma, row
-        exclusion_m[i] = max(sigma * table[row, 4], radius)
+        exclusion_m[i] = max(sigma * table[row, 4], radius * table[row, 6])
 
 
 def tails(model: ErrorModel) -> tuple[float, float]:
@@ -97,8 +124,9 @@ def tails(model: ErrorModel) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def exclusion_sigmas(model: ErrorModel = TAG_MODEL) -> float:
-    """The 99.9 % radius of the mixture in units of the core's sigma, by bisection of its survival function."""
-    weight, tail = tails(model)
+    """The 99.9 % radius of the mixture in units of the core's sigma, by bisection of its survival function; the tail's scale
+    is the envelope's."""
+    weight, tail = tails(model._replace(tail_scale=max(model.tail_scale, model.far_scale)))
     low, high = 0.0, 10.0 * max(1.0, tail)
     for _ in range(80):
         middle = (low + high) / 2.0
@@ -109,13 +137,16 @@ def exclusion_sigmas(model: ErrorModel = TAG_MODEL) -> float:
 
 
 def _table(by_name: Mapping[str, Mapping[str, ErrorModel]]) -> NDArray[np.float64]:
-    """Rows (n_names * 8, 5): core scale, floor [m], tail weight, tail over core, exclusion in core sigmas."""
+    """Rows (n_names * 8, 7): core scale, floor [m], tail weight, tail over core, exclusion in core sigmas, pivot [m], least
+    radii of the exclusion."""
     rows = []
-    names = {code: name for name, code in SOURCES.items()}
+    names = {code: name for name, code in SOURCES.items()} | {_N_SOURCES - 1: NO_RADIUS}
     for by_source in by_name.values():
         for code in range(_N_SOURCES):
             model = by_source.get(names.get(code, ""), by_source[""])
-            rows.append((model.core_scale, model.floor_m, *tails(model), exclusion_sigmas(model)))
+            rows.append(
+                (model.core_scale, model.floor_m, *tails(model), exclusion_sigmas(model), model.pivot_m, model.least_radii)
+            )
     return np.array(rows)
 
 

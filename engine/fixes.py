@@ -29,6 +29,16 @@ class Column(NamedTuple):
     most: float  # largest plausible absolute value, in the file's unit
     unit: str
 
+    @property
+    def least(self) -> float:
+        """The smallest plausible value, in the file's unit."""
+        return -self.most if self.key in ("lat", "lon", "altitude_m") else 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the field takes whole numbers only."""
+        return self.key == "satellites"
+
 
 POSITION = (
     Column("lat_e7", "i4", "lat", 10_000_000, 90, "degrees"),
@@ -91,6 +101,11 @@ class Fixes:
         if columns.get("source") is None:
             full["source"] = np.zeros(n, np.int32)
         return cls(tuple(devices), **full)
+
+    @staticmethod
+    def dtype(name: str) -> Any:
+        """The type of a column."""
+        return np.dtype(_DTYPES[name])
 
     @classmethod
     def empty(cls) -> Fixes:

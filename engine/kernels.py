@@ -116,6 +116,86 @@ def find_interval(device: Any, time_us: Any, start: Any, count: Any, from_us: An
     return out
 
 
+@kernel
+def fill_units(values: Any, scale: int, least: float, most: float, whole: bool, absent: int, out: Any) -> tuple[int, int]:
+    """Write numbers (n,) times `scale` to the int32 column `out`, half to even in their decimal text, NaN as `absent`.
+
+    Returns how many were NaN, and how many were not what they may be (from least to most, whole numbers where `whole`).
+    Needs |value * scale| < 2**31: the product is then within 3e-7 of the truth, and only where it is nearer than 1e-3 to the
+    half between two integers has that half, divided by the scale and correctly rounded, to decide.
+    """
+    n_absent, n_odd = 0, 0
+    for i in range(len(values)):
+        value = values[i]
+        if math.isnan(value):
+            n_absent += 1
+            out[i] = absent
+            continue
+        if not least <= value <= most or (whole and math.floor(value) != value):
+            n_odd += 1
+            out[i] = absent
+            continue
+        product = value * scale
+        below = math.floor(product)
+        over = product - below
+        if 0.499 < over < 0.501:
+            half = (below + 0.5) / scale
+            over = 1.0 if value > half or (value == half and below % 2 != 0) else 0.0
+        out[i] = np.int64(below) + (1 if over > 0.5 else 0)
+    return n_absent, n_odd
+
+
+@kernel
+def fill_seconds(times: Any, per_second: int, seconds: Any) -> tuple[int, int]:
+    """Write times (n,), so many units a second, as whole seconds rounded down; returns the least and the most of them."""
+    least, most = 2**62, -(2**62)
+    for i in range(len(times)):
+        second = times[i] // per_second
+        seconds[i] = second
+        least, most = min(least, second), max(most, second)
+    return least, most
+
+
+@kernel
+def survey_rows(device: Any, row: int, found: Any) -> int:
+    """Note of each device how many rows (n,) it has, its first and its last; returns in how many runs they come.
+
+    `row` is the number of the first of these rows; found (n_devices, 3) int64 is added to.
+    """
+    before, n_runs = -1, 0
+    for i in range(len(device)):
+        d = device[i]
+        if found[d, 0] == 0:
+            found[d, 1] = row + i
+        found[d, 0] += 1
+        found[d, 2] = row + i
+        if d != before:
+            n_runs += 1
+        before = d
+    return n_runs
+
+
+@kernel
+def count_owners(owner: Any, counts: Any) -> bool:
+    """Add up in counts (n_owners,) how many rows (n,) each owner has, -1 for nobody; whether all have one and are in order."""
+    in_order, before = True, 0
+    for i in range(len(owner)):
+        if owner[i] >= 0:
+            counts[owner[i]] += 1
+        in_order = in_order and owner[i] >= before
+        before = owner[i]
+    return in_order
+
+
+@kernel
+def place_rows(owner: Any, places: Any, rows: Any) -> None:
+    """Write the rows (n,) of each owner one after the other, in their order, from places[owner] on; nobody's are left out."""
+    for i in range(len(owner)):
+        if owner[i] >= 0:
+            rows[places[owner[i]]] = i
+            places[owner[i]] += 1
+
+
 FLAG_STATE = np.dtype((np.record,
     [("base_us", "i8"), ("base_lat", "i8"), ("base_lon", "i8"), ("base_radius_m", "f8"), ("has_base", "i8"),
      ("suspect_us", "i8"), ("suspect_lat", "i8"), ("suspect_lon", "i8"), ("suspect_radius_m", "f8"),
@@ -136,45 +216,79 @@ def joining_speed_mps(
     return apart_m / (dt_us * 1e-6) if dt_us > 0 else np.inf
 
 
+_MOST_M_PER_E7 = 0.01118  # no 1e-7 degree is longer, of latitude or of longitude
+
+
 @kernel
-def flag_implausible(
-    wearer_start: Any, states: Any, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, flags: Any,
+def surely_slow(dt_us: int, dlat: int, dlon: int, radii_m: float, fast_mps: float) -> bool:
+    """Whether two fixes join below a speed by a bound without trigonometry; False where only the exact speed can tell.
+
+    It is true only where `joining_speed_mps` is at most fast_mps: the bound on the distance is 0.09 % above any true one.
+    """
+    if abs(dlat) >= 200_000 or abs(dlon) >= 200_000:
+        return False
+    limit_m = radii_m + fast_mps * (dt_us * 1e-6)
+    return float(dlat * dlat + dlon * dlon) * (_MOST_M_PER_E7 * _MOST_M_PER_E7) <= limit_m * limit_m
+
+
+@kernel
+def _flag_run(
+    s: Any, start: int, stop: int, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, flags: Any,
     most_mps: float, fast_mps: float, weightless: int, implausible: int,
 ) -> None:  # fmt: skip
-    """Set the implausible bit where no plausible path leads on from the fixes before; causal, in event-time order.
-
-    Wearer w has the fixes wearer_start[w]:wearer_start[w + 1] of the columns (n,), and states[w] (FLAG_STATE), which is
-    read and left as after its last fix. A fix that contradicts the base is suspect; it becomes the new base when the next
-    fix agrees with it. Over most_mps at once, or over fast_mps three times in a row, is a contradiction.
-    """
-    for w in range(len(wearer_start) - 1):
-        s = states[w]
-        for i in range(wearer_start[w], wearer_start[w + 1]):
-            flags[i] &= 255 ^ implausible
-            if flags[i] & weightless:
-                continue
-            believed = True
-            if s.has_base:
+    """`flag_implausible` for the rows start:stop; s (FLAG_STATE) is read and left as after the last of them."""
+    for i in range(start, stop):
+        flags[i] &= 255 ^ implausible
+        if flags[i] & weightless:
+            continue
+        believed = True
+        if s.has_base:
+            dlat, dlon = np.int64(lat_e7[i]) - s.base_lat, np.int64(lon_e7[i]) - s.base_lon
+            if surely_slow(time_us[i] - s.base_us, dlat, dlon, s.base_radius_m + radius_m[i], fast_mps):
+                s.n_fast = 0
+            else:
                 speed = joining_speed_mps(
                     s.base_us, s.base_lat, s.base_lon, s.base_radius_m, time_us[i], lat_e7[i], lon_e7[i], radius_m[i]
                 )
                 s.n_fast = s.n_fast + 1 if speed > fast_mps else 0
                 believed = speed <= most_mps and s.n_fast < 3
-                if not believed and s.has_suspect:
-                    speed = joining_speed_mps(
-                        s.suspect_us, s.suspect_lat, s.suspect_lon, s.suspect_radius_m,
-                        time_us[i], lat_e7[i], lon_e7[i], radius_m[i],
-                    )  # fmt: skip
-                    believed = speed <= fast_mps
-            if believed:
-                s.base_us, s.base_lat, s.base_lon = time_us[i], lat_e7[i], lon_e7[i]
-                s.base_radius_m, s.has_base, s.has_suspect = radius_m[i], 1, 0
-                if s.n_fast >= 3:
-                    s.n_fast = 0
-            else:
-                flags[i] |= implausible
-                s.suspect_us, s.suspect_lat, s.suspect_lon = time_us[i], lat_e7[i], lon_e7[i]
-                s.suspect_radius_m, s.has_suspect = radius_m[i], 1
+            if not believed and s.has_suspect:
+                speed = joining_speed_mps(
+                    s.suspect_us, s.suspect_lat, s.suspect_lon, s.suspect_radius_m,
+                    time_us[i], lat_e7[i], lon_e7[i], radius_m[i],
+                )  # fmt: skip
+                believed = speed <= fast_mps
+        if believed:
+            s.base_us, s.base_lat, s.base_lon = time_us[i], lat_e7[i], lon_e7[i]
+            s.base_radius_m, s.has_base, s.has_suspect = radius_m[i], 1, 0
+            if s.n_fast >= 3:
+                s.n_fast = 0
+        else:
+            flags[i] |= implausible
+            s.suspect_us, s.suspect_lat, s.suspect_lon = time_us[i], lat_e7[i], lon_e7[i]
+            s.suspect_radius_m, s.has_suspect = radius_m[i], 1
+
+
+@kernel
+def flag_implausible(
+    first: int, every: int, states: Any, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, flags: Any,
+    most_mps: float, fast_mps: float, weightless: int, implausible: int,
+) -> None:  # fmt: skip
+    """Set the implausible bit where no plausible path leads on from the fixes before; causal, in event-time order.
+
+    The columns (n,) are one wearer's. states[k] (FLAG_STATE, n // every + 2 of them) is the state after every * k fixes: it
+    goes on from states[first], and writes those after it; the last is as after the last fix. A fix that contradicts the base
+    is suspect; it becomes the new base when the next fix agrees with it. Over most_mps at once, or over fast_mps three times
+    in a row, is a contradiction.
+    """
+    k = first
+    while k * every < len(time_us):
+        states[k + 1] = states[k]
+        _flag_run(
+            states[k + 1], k * every, min((k + 1) * every, len(time_us)), time_us, lat_e7, lon_e7, radius_m, flags,
+            most_mps, fast_mps, weightless, implausible,
+        )  # fmt: skip
+        k += 1
 
 
 @kernel

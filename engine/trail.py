@@ -101,7 +101,8 @@ class Trail:
         self.wearer = wearer
         self.n = 0
         self._columns: dict[str, NDArray[Any]] = {}
-        self._states: list[NDArray[Any]] = [np.zeros(1, FLAG_STATE)]
+        self._owned = True
+        self._states: NDArray[Any] = np.zeros(1, FLAG_STATE)
 
     def __len__(self) -> int:
         return self.n
@@ -145,40 +146,38 @@ class Trail:
         )
 
     def _write(self, first: int, batch: Arranged) -> None:
+        """The batch's rows from `first` on; the columns of a first batch are taken as they are, and copied when more come."""
         stop = first + len(batch)
-        for name in (*NAMES, *_DERIVED):
-            column = self._columns.get(name)
-            if column is None or stop > len(column):
-                grown = np.empty(max(64, stop + stop // 2), _dtype(name))
-                if column is not None:
-                    grown[:first] = column[:first]
-                self._columns[name] = column = grown
+        if not self.n:
+            self._columns = {name: batch.column(name) for name in (*NAMES, *_DERIVED)}
+            self._owned, self.n = False, stop
+            return
+        for name, old in self._columns.items():
+            column = old
+            if not self._owned or stop > len(old):
+                self._columns[name] = column = np.empty(max(64, stop + stop // 2), _dtype(name))
+                column[:first] = old[:first]
             column[first:stop] = batch.column(name)
-        self.n = stop
+        self._owned, self.n = True, stop
 
     def _flag(self, first: int) -> None:
         """Flag from `first` on, starting at the last plausibility state kept before it."""
-        column = self.column
-        group = slice(first, self.n)
+        column, group = self.column, slice(first, self.n)
         flag_same_time(
             column("device")[group], column("time_us")[group], column("lat_e7")[group], column("lon_e7")[group],
             column("radius_m")[group], column("exclusion_m")[group], column("flags")[group],
             flags.SAME_TIME, flags.CONTRADICTORY, flags.SET_ASIDE,
         )  # fmt: skip
-        del self._states[first // CHECKPOINT_EVERY + 1 :]
-        start = (len(self._states) - 1) * CHECKPOINT_EVERY
-        while start < self.n:
-            stop = min(start + CHECKPOINT_EVERY, self.n)
-            state = self._states[-1].copy()
-            piece = slice(start, stop)
-            flag_implausible(
-                np.array([0, stop - start]), state, column("time_us")[piece], column("lat_e7")[piece],
-                column("lon_e7")[piece], column("radius_m")[piece], column("flags")[piece],
-                MOST_MPS, FAST_MPS, flags.WEIGHTLESS & ~flags.IMPLAUSIBLE, flags.IMPLAUSIBLE,
-            )  # fmt: skip
-            if stop - start == CHECKPOINT_EVERY:
-                self._states.append(state)
-            start = stop
+        n_states = self.n // CHECKPOINT_EVERY + 2
+        if n_states > len(self._states):
+            states = np.zeros(n_states + n_states // 2, FLAG_STATE)
+            states[: len(self._states)] = self._states
+            self._states = states
+        flag_implausible(
+            first // CHECKPOINT_EVERY, CHECKPOINT_EVERY, self._states, column("time_us"), column("lat_e7"),
+            column("lon_e7"), column("radius_m"), column("flags"),
+            MOST_MPS, FAST_MPS, flags.WEIGHTLESS & ~flags.IMPLAUSIBLE, flags.IMPLAUSIBLE,
+        )  # fmt: skip
 
 
 def _dtype(name: str) -> Any:

@@ -14,7 +14,7 @@ from engine import flags
 from engine.error_model import TAILS
 from engine.errors import InputError
 from engine.kernels import metres_per_e7
-from geofence.evidence import CLEAR, MOST_EVIDENCE
+from geofence.evidence import MOST_ABSENT, MOST_EVIDENCE, absence_of, clear_limits
 from geofence.filter import (
     BLOCK,
     CHANGE,
@@ -32,7 +32,7 @@ from geofence.filter import (
     relaxed,
     share_of_news,
 )
-from geofence.masses import beyond
+from geofence.masses import margin_sigmas
 from geofence.places import Places
 from geofence.zone import Circle, Place
 
@@ -47,7 +47,7 @@ class FilterSettings(NamedTuple):
     clear_at: float = 0.05
     base_exclusion: float = 0.1
     base_stay: float = 0.5
-    relax_s: float = 1800.0
+    relax_s: float = 2400.0
     correlation_s: float = 300.0
 
 
@@ -73,7 +73,7 @@ class Check:
         )  # fmt: skip
         self.n_slots = 0
         self.states = np.zeros(64, FILTER_STATE)
-        self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8))
+        self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8), *np.zeros((4, 64)))
         self._reaches = np.zeros(BLOCK + BLOCK // SPAN, REACH)
         self._changes, self._kept = np.empty(_ROOM, CHANGE), np.empty(64, KEPT)
 
@@ -84,8 +84,11 @@ class Check:
             self.states = _doubled(self.states)
             self.slots = Slots(*(_doubled(column) for column in self.slots))
         self.states[number] = FRESH[0]
-        self.slots.place[number], self.slots.single[number] = place, exclusion
-        self.slots.base[number] = self.settings.base_exclusion if exclusion else self.settings.base_stay
+        base = self.settings.base_exclusion if exclusion else self.settings.base_stay
+        absent = 0.0 if exclusion else absence_of(self.places.size[place, 0])
+        quiet_m = (quiet_sigma_m(sign, base, self.settings) for sign in (-1, 1))
+        for column, value in zip(self.slots, (place, base, exclusion, absent, deep_share(absent), *quiet_m), strict=True):
+            column[number] = value
         self.n_slots += 1
         return number
 
@@ -117,16 +120,16 @@ def logit(p: float) -> float:
 
 @lru_cache(maxsize=1)
 def reaches() -> NDArray[np.float64]:
-    """By error model, the distance in sigmas of its core from which a fix clearly lies on one side: beyond it the mass is at
-    most 0.99 CLEAR / 2, which is clear of every place that could hold half of the mass; by bisection, to the safe side."""
-    found = []
-    for weight, ratio in TAILS:
-        low, high = 0.0, 10.0 * max(1.0, ratio)
-        for _ in range(60):
-            middle = (low + high) / 2.0
-            low, high = (middle, high) if beyond(middle, 1.0, weight, ratio) > 0.98 * CLEAR / 2.0 else (low, middle)
-        found.append(high * (1.0 + 1e-9))
-    return np.array(found)
+    """By error model, the distance in sigmas of its core from which a fix is clear for every place that could hold half of its
+    mass: `geofence.evidence.clear_limits`, whichever asks most."""
+    return np.array([margin_sigmas(min(clear_limits(0.5, MOST_ABSENT)), *tail) * (1.0 + 1e-9) for tail in TAILS])
+
+
+@lru_cache(maxsize=4096)
+def deep_share(absent: float) -> float:
+    """The share of its reach from which on a fix inside a place is clear, for the error model that asks most."""
+    inside = clear_limits(0.5, absent)[0]
+    return max(margin_sigmas(inside, *tail) / reach for tail, reach in zip(TAILS, reaches(), strict=True)) * (1.0 + 1e-9)
 
 
 @lru_cache(maxsize=64)
@@ -136,23 +139,28 @@ def quiet_us(settings: FilterSettings) -> int:
     That is so where what relaxes away in dt is no more than what the fix brings, for both signs, both base rates and all dt
     up to 30 days; for all fixes finer than COARSE_M. Where it never holds no fix is passed over (answers are the same).
     """
-    steps = np.geomspace(0.25, 30 * 86_400.0, 2_000)
-    quiet = [
-        all(_holds(sign, base, dt, settings) for sign in (-1, 1) for base in _bases(settings)) for dt in steps.tolist()
-    ]
+    bases = settings.base_exclusion, settings.base_stay
+    quiet = [all(_holds(sign, base, dt, COARSE_M, settings) for sign in (-1, 1) for base in bases) for dt in _WAITS_S]
     if not quiet[-1]:
         return 2**62
     first = max((k + 1 for k, holds in enumerate(quiet) if not holds), default=0)
-    return round(steps[first] * 1e6)
+    return round(_WAITS_S[first] * 1e6)
 
 
-def _bases(settings: FilterSettings) -> tuple[float, float]:
-    return settings.base_exclusion, settings.base_stay
+@lru_cache(maxsize=64)
+def quiet_sigma_m(sign: int, base: float, settings: FilterSettings) -> float:
+    """The largest sigma of a clear fix [m], of some that are tried, for which the same holds for one sign and base rate."""
+    waits = [dt for dt in _WAITS_S if dt * 1e6 >= quiet_us(settings)]
+    tried = (COARSE_M, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0, 80.0, 100.0)
+    return max((s for s in tried if all(_holds(sign, base, dt, s, settings) for dt in waits)), default=COARSE_M)
 
 
-def _holds(sign: int, base: float, dt_s: float, settings: FilterSettings) -> bool:
+_WAITS_S: list[float] = np.geomspace(0.25, 30 * 86_400.0, 2_000).tolist()
+
+
+def _holds(sign: int, base: float, dt_s: float, sigma_m: float, settings: FilterSettings) -> bool:
     left = sign * relaxed(sign * MOST_LOGIT, base, dt_s, settings.relax_s)
-    return left + share_of_news(dt_s, COARSE_M, settings.correlation_s) * MOST_EVIDENCE > MOST_LOGIT + 1e-9
+    return left + share_of_news(dt_s, sigma_m, settings.correlation_s) * MOST_EVIDENCE > MOST_LOGIT + 1e-9
 
 
 def bounds_of(places: Places, shapes: Sequence[Sequence[Place]]) -> Bounds:

@@ -9,7 +9,7 @@ from engine import flags
 from engine.error_model import TAILS
 from engine.trail import Trail
 from geofence.evidence import LEAST_EVIDENCE, place_evidence
-from geofence.filter import COARSE_M, IN, OUT, SINGLE, UNKNOWN, relaxed
+from geofence.filter import IN, OUT, SINGLE, UNKNOWN, gained, relaxed, share_of_news
 from geofence.masses import inside_masses
 from geofence.watch import Slot, Watch
 
@@ -60,7 +60,7 @@ def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> 
     if last < 0 or as_of_us <= speaks:
         return []
     alone = slot.subject.kind == "exclusion" and state["run_length"] == 1 and state["state"] != IN
-    if alone and state["evidence"] >= watch.raise_logit:
+    if alone and state["run_sign"] > 0 and state["evidence"] >= watch.raise_logit:
         posterior = 1.0 / (1.0 + math.exp(-float(state["logit"])))
         start = int(trail.column("time_us")[last])
         return [(SINGLE, start, last, last, int(state["last_out"]), posterior, float(state["prior"]))]
@@ -85,26 +85,24 @@ def without_strongest(slot: Slot, trail: Trail, watch: Watch, episode: Episode) 
     strongest = max(range(len(says)), key=lambda k: (abs(says[k][1]), -k))
     left = says[:strongest] + says[strongest + 1 :]
     settings, base = watch.settings, watch.base(slot)
-    logit, before = episode.prior, None
+    logit, before_us, clearest = episode.prior, left[0][0], 0.0
     for time_us, evidence, sigma in left:
-        dt_s = 0.0 if before is None else (time_us - before) * 1e-6
-        correlation_s = settings.correlation_s * max(1.0, sigma / COARSE_M)
-        weight = 1.0 if before is None else -math.expm1(-dt_s / correlation_s)
-        logit = relaxed(logit, base, dt_s, settings.relax_s) + weight * evidence
-        logit = min(watch.most_logit, max(-watch.most_logit, logit))
-        before = time_us
+        dt_s = (time_us - before_us) * 1e-6
+        news = share_of_news(dt_s, sigma, settings.correlation_s) if clearest else 1.0
+        logit = gained(relaxed(logit, base, dt_s, settings.relax_s), evidence, news, clearest)
+        before_us, clearest = time_us, max(clearest, abs(evidence))
     posterior = 1.0 / (1.0 + math.exp(-logit))
     return posterior if episode.state != OUT else 1.0 - posterior
 
 
 def _evidence(slot: Slot, trail: Trail, watch: Watch, episode: Episode) -> list[tuple[int, float, float]]:
     """(time, evidence, sigma) of the fixes that carry weight in the deciding run."""
-    place = slot.subject.place
+    place, absent = slot.subject.place, watch.check.slots.absent[slot.number]
     names = ("time_us", "lon_e7", "lat_e7", "sigma_m", "model", "flags")
     rows = slice(episode.began_row, episode.decided_row + 1)
     columns = zip(*(trail.column(name)[rows].tolist() for name in names), strict=True)
     return [
-        (t, place_evidence(x, y, sigma, TAILS[model, 0], TAILS[model, 1], place, watch.places), sigma)
+        (t, place_evidence(x, y, sigma, TAILS[model, 0], TAILS[model, 1], place, watch.places, absent), sigma)
         for t, x, y, sigma, model, bits in columns
         if not bits & flags.WEIGHTLESS
     ]

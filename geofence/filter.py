@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.jit import kernel, kernel_part
-from geofence.evidence import LEAST_EVIDENCE, MOST_EVIDENCE, place_evidence
+from geofence.evidence import LEAST_EVIDENCE, MOST_EVIDENCE, place_evidence, side_beyond
 
 UNKNOWN, IN, OUT, SINGLE = 0, 1, 2, 3
 """States; SINGLE is one fix deep inside that stayed the last word when silence began to speak."""
 
-MOST_LOGIT = 3.5  # how sure the filter can become: it stays ready to change its mind
+MOST_LOGIT = 3.9  # how sure the filter can become: it stays ready to change its mind
 COARSE_M = 20.0  # sigma from which on errors last longer than the correlation time: the same mast, the same walls
 BLOCK = 512
 """Rows worked on at once; a copy of a state is kept after every trail index that is a multiple of it."""
@@ -31,7 +31,8 @@ FILTER_STATE = np.dtype((np.record,
      ("prior", "f8"), ("last_silence_us", "i8"), ("last_in", "i8"), ("last_out", "i8"), ("state", "i8"), ("evidence", "f8")]
 ))  # fmt: skip
 """What the filter remembers of one slot. `last` is the trail index of the last fix that said something (-1: none yet), a run
-is a sequence of fixes that say the same (its length counts to 2), `prior` the log odds before the run."""
+is a sequence of fixes that say the same (its length counts to 2), `prior` the log odds before the run, `evidence` the size of
+what the clearest fix of the run said."""
 
 CHANGE = np.dtype((np.record,
     [("slot", "i8"), ("state", "i8"), ("at", "i8"), ("began", "i8"), ("after", "i8"), ("posterior", "f8"), ("prior", "f8")]
@@ -69,11 +70,17 @@ class Rules(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """By slot (n_slots,): place, base rate, whether one deep fix that stays the last word is raised."""
+    """By slot (n_slots,): place, base rate, whether one deep fix that stays the last word is raised, what absence adds to the
+    evidence (`geofence.evidence.absence_of`; 0 for exclusion), the share of a fix's reach from which on it is deep inside, and
+    the largest sigma [m] of a clear fix that leaves a sure `out`, and a sure `in`, as sure as it was."""
 
     place: NDArray[np.int64]
     base: NDArray[np.float64]
     single: NDArray[np.uint8]
+    absent: NDArray[np.float64]
+    deep: NDArray[np.float64]
+    quiet_out_m: NDArray[np.float64]
+    quiet_in_m: NDArray[np.float64]
 
 
 class Bounds(NamedTuple):
@@ -102,6 +109,15 @@ def share_of_news(dt_s: float, sigma_m: float, correlation_s: float) -> float:
     """How much of a fix's evidence is new when the one before said the same: errors are alike over the correlation time, and
     the longer the coarser they are."""
     return -math.expm1(-dt_s / (correlation_s * max(1.0, sigma_m / COARSE_M)))
+
+
+@kernel
+def gained(logit: float, says: float, news: float, before: float) -> float:
+    """Log odds after a fix of which the share `news` is new; the rest counts as far as it is clearer than the clearest of the
+    run before it, whose evidence has the size `before`."""
+    beyond = max(0.0, abs(says) - before)
+    gain = news * says + (1.0 - news) * (beyond if says > 0.0 else -beyond)
+    return min(MOST_LOGIT, max(-MOST_LOGIT, logit + gain))
 
 
 @kernel
@@ -142,12 +158,13 @@ def advance(
 
 
 REACH = np.dtype((np.record,
-    [("west", "i4"), ("south", "i4"), ("east", "i4"), ("north", "i4"), ("reach_m", "f8"), ("tail_m", "f8"),
-     ("pass_by", "i4"), ("latest", "i4")]
+    [("west", "i4"), ("south", "i4"), ("east", "i4"), ("north", "i4"), ("wide", "i4"), ("high", "i4"), ("reach_m", "f8"),
+     ("sigma_m", "f8"), ("tail_m", "f8"), ("pass_by", "i4"), ("latest", "i4")]
 ))  # fmt: skip
-"""Of a row of a block: how far it can matter [m], as a box too [1e-7 degree], sigma of its tail, what may be done with it
-(PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1: none in the block). After BLOCK rows come the
-block's spans: the box of all their rows, the largest reach and tail, LOOK where any row must be looked at."""
+"""Of a row of a block: its position as a box [1e-7 degree], how far it can matter, east and north [1e-7 degree] and in metres,
+sigma of its core and tail, what may be done with it (PASS, LOOK or WEIGHTLESS), and the latest row with weight up to it (-1:
+none in the block). After BLOCK rows come the block's spans: the box of their rows, the largest of each, LOOK where any row
+must be looked at."""
 PASS, LOOK, WEIGHTLESS = 0, 1, 2
 
 
@@ -167,16 +184,14 @@ def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any)
             r.pass_by, r.latest = WEIGHTLESS, latest
             continue
         sigma, model = columns.sigma_m[i], columns.model[i]
-        reach_m = rules.reach[model] * sigma
-        x, y = np.int64(columns.lon_e7[i]), np.int64(columns.lat_e7[i])
-        dx, dy = np.int64(min(reach_m * per_m_x, 2e9)) + 2, np.int64(min(reach_m * per_m_y, 2e9)) + 2
-        r.west, r.east = max(x - dx, -2_147_483_647), min(x + dx, 2_147_483_647)
-        r.south, r.north = max(y - dy, -2_147_483_647), min(y + dy, 2_147_483_647)
-        r.reach_m, r.tail_m = reach_m, rules.tails[model, 1] * sigma
-        quiet = sigma <= COARSE_M
+        r.reach_m, r.sigma_m, r.tail_m = rules.reach[model] * sigma, sigma, rules.tails[model, 1] * sigma
+        r.west = r.east = columns.lon_e7[i]
+        r.south = r.north = columns.lat_e7[i]
+        r.wide, r.high = int(min(r.reach_m * per_m_x, 2e9)) + 2, int(min(r.reach_m * per_m_y, 2e9)) + 2
+        quiet = True
         if latest >= 0:
             dt_us = columns.time_us[i] - columns.time_us[latest]
-            quiet = quiet and rules.quiet_us <= dt_us <= columns.silence_us[latest]
+            quiet = rules.quiet_us <= dt_us <= columns.silence_us[latest]
         r.pass_by = PASS if quiet else LOOK
         latest = i
         r.latest = latest
@@ -187,16 +202,23 @@ def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any)
 @kernel_part
 def _join_reaches(reaches: Any, k: int) -> None:
     """Fill the span of rows k * SPAN and on."""
-    west = south = 2_147_483_647
-    east = north = -2_147_483_647
-    tail_m, look = 0.0, PASS
+    span = reaches[BLOCK + k]
+    span.west = span.south = 2_147_483_647
+    span.east = span.north = -2_147_483_647
+    span.reach_m = span.sigma_m = span.tail_m = 0.0
+    span.wide, span.high, span.pass_by = 0, 0, PASS
     for i in range(k * SPAN, (k + 1) * SPAN):
         r = reaches[i]
         if r.pass_by != WEIGHTLESS:
-            west, south, east, north = min(west, r.west), min(south, r.south), max(east, r.east), max(north, r.north)
-            tail_m, look = max(tail_m, r.tail_m), max(look, r.pass_by)
-    span = reaches[BLOCK + k]
-    span.west, span.south, span.east, span.north, span.tail_m, span.pass_by = west, south, east, north, tail_m, look
+            span.west, span.south = min(span.west, r.west), min(span.south, r.south)
+            span.east, span.north = max(span.east, r.east), max(span.north, r.north)
+            span.wide, span.high, span.reach_m = (
+                max(span.wide, r.wide),
+                max(span.high, r.high),
+                max(span.reach_m, r.reach_m),
+            )
+            span.sigma_m, span.tail_m = max(span.sigma_m, r.sigma_m), max(span.tail_m, r.tail_m)
+            span.pass_by = max(span.pass_by, r.pass_by)
 
 
 @kernel_part
@@ -209,19 +231,20 @@ def _advance_block(
     row = first
     while row < stop:
         if abs(s.logit) == MOST_LOGIT and s.run_sign * s.logit > 0.0 and s.state == (IN if s.logit > 0.0 else OUT):
-            row = _pass_over(s, row, first, stop, offset, columns, rules, bounds, slots.place[slot], reaches)
+            row = _pass_over(s, row, first, stop, offset, slot, slots, columns, rules, bounds, reaches)
             if row == stop:
                 break
         if reaches[row - first].pass_by != WEIGHTLESS:
-            n_changes = _look_at(s, row, offset, slot, slots, changes, n_changes, columns, rules, places)
+            n_changes = _look_at(s, row, offset, slot, slots, changes, n_changes, columns, rules, bounds, places)
         row += 1
     return n_changes
 
 
 @kernel_part
 def _pass_over(
-    s: Any, row: int, first: int, stop: int, offset: int, columns: Any, rules: Any, bounds: Any, place: int, reaches: Any
-) -> int:
+    s: Any, row: int, first: int, stop: int, offset: int, slot: int, slots: Any,
+    columns: Any, rules: Any, bounds: Any, reaches: Any,
+) -> int:  # fmt: skip
     """The next row that a sure state has to look at: those before it say clearly what the state is sure of.
 
     Each of them, no nearer in time than `quiet_us` and before silence speaks, leaves the state as sure as it was
@@ -232,27 +255,23 @@ def _pass_over(
     if row == stop:
         return row
     dt_us = columns.time_us[row] - s.last_us
-    if columns.sigma_m[row] > COARSE_M or dt_us < rules.quiet_us or dt_us > s.last_silence_us:
+    if dt_us < rules.quiet_us or dt_us > s.last_silence_us:
         return row
     k, sure_in = row, s.logit > 0.0
     while k < stop:
         if (k - first) % SPAN == 0 and k + SPAN <= stop:
             span = reaches[BLOCK + (k - first) // SPAN]
-            if span.pass_by == PASS and (_holds(bounds, place, span) if sure_in else _is_far(span, bounds, place)):
+            if span.pass_by == PASS and _is_clear(span, sure_in, slots, slot, bounds):
                 k += SPAN
                 continue
         r = reaches[k - first]
-        if r.pass_by != WEIGHTLESS:
-            clear = (
-                _is_deep(r, columns.lon_e7[k], columns.lat_e7[k], bounds, place) if sure_in else _is_far(r, bounds, place)
-            )
-            if not clear or (r.pass_by == LOOK and k > row):
-                break
+        if r.pass_by != WEIGHTLESS and ((r.pass_by == LOOK and k > row) or not _is_clear(r, sure_in, slots, slot, bounds)):
+            break
         k += 1
     if k > row:
         last = reaches[k - 1 - first].latest
         s.last_us, s.last, s.last_silence_us = columns.time_us[last], last + offset, columns.silence_us[last]
-        s.run_length, s.evidence = 2, MOST_EVIDENCE if s.logit > 0.0 else -MOST_EVIDENCE
+        s.run_length, s.evidence = 2, MOST_EVIDENCE
         if s.logit > 0.0:
             s.last_in = s.last
         else:
@@ -261,53 +280,46 @@ def _pass_over(
 
 
 @kernel_part
+def _is_clear(r: Any, sure_in: bool, slots: Any, slot: int, bounds: Any) -> bool:
+    """Whether a row, or all rows of a span, say at a glance what a sure slot is sure of, and finely enough to leave it so."""
+    place = slots.place[slot]
+    if sure_in:
+        x, y, kx, ky = bounds.inner[place, 0], bounds.inner[place, 1], bounds.inner[place, 3], bounds.inner[place, 4]
+        dx, dy = max(x - r.west, r.east - x) * kx, max(y - r.south, r.north - y) * ky
+        left_m = bounds.inner[place, 2] - slots.deep[slot] * r.reach_m
+        return r.sigma_m <= slots.quiet_in_m[slot] and left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
+    return r.sigma_m <= slots.quiet_out_m[slot] and _is_far(r, bounds, place)
+
+
+@kernel_part
 def _is_far(r: Any, bounds: Any, place: int) -> bool:
-    """Whether a fix is clearly outside a place: its reach does not meet the place's box."""
+    """Whether fixes are clearly outside a place: their reach does not meet the place's box."""
+    wide, high = np.int64(r.wide), np.int64(r.high)
     return r.tail_m <= bounds.most_m[place] and (
-        r.east < bounds.outer[place, 0] or r.north < bounds.outer[place, 1]
-        or r.west > bounds.outer[place, 2] or r.south > bounds.outer[place, 3]
+        r.east + wide < bounds.outer[place, 0] or r.north + high < bounds.outer[place, 1]
+        or r.west - wide > bounds.outer[place, 2] or r.south - high > bounds.outer[place, 3]
     )  # fmt: skip
 
 
 @kernel_part
-def _is_deep(r: Any, x: int, y: int, bounds: Any, place: int) -> bool:
-    """Whether a fix is clearly inside a place: its reach lies in the disc in it."""
-    dx, dy = (x - bounds.inner[place, 0]) * bounds.inner[place, 3], (y - bounds.inner[place, 1]) * bounds.inner[place, 4]
-    left_m = bounds.inner[place, 2] - r.reach_m
-    return left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
-
-
-@kernel_part
-def _holds(bounds: Any, place: int, span: Any) -> bool:
-    """Whether the box of a span lies in the disc that is in a place."""
-    dx = max(bounds.inner[place, 0] - span.west, span.east - bounds.inner[place, 0]) * bounds.inner[place, 3]
-    dy = max(bounds.inner[place, 1] - span.south, span.north - bounds.inner[place, 1]) * bounds.inner[place, 4]
-    return dx * dx + dy * dy < bounds.inner[place, 2] * bounds.inner[place, 2]
-
-
-@kernel_part
 def _look_at(
-    s: Any,
-    row: int,
-    offset: int,
-    slot: int,
-    slots: Any,
-    changes: Any,
-    n_changes: int,
-    columns: Any,
-    rules: Any,
-    places: Any,
-) -> int:
+    s: Any, row: int, offset: int, slot: int, slots: Any, changes: Any, n_changes: int,
+    columns: Any, rules: Any, bounds: Any, places: Any,
+) -> int:  # fmt: skip
     """Feed one fix that carries weight to a slot; returns how many changes there are now."""
-    x, y, sigma, model = columns.lon_e7[row], columns.lat_e7[row], columns.sigma_m[row], columns.model[row]
-    tail_weight, tail_ratio = rules.tails[model, 0], rules.tails[model, 1]
-    says = place_evidence(x, y, sigma, tail_weight, tail_ratio, slots.place[slot], places)
+    says, sigma = _evidence(row, slot, slots, columns, rules, bounds, places), columns.sigma_m[row]
     if abs(says) < LEAST_EVIDENCE:
         return n_changes
     index, time_us, base = row + offset, columns.time_us[row], slots.base[slot]
     dt_us = time_us - s.last_us
     if s.run_length > 0 and dt_us > s.last_silence_us:  # silence spoke between the last fix and this one
-        if slots.single[slot] and s.run_length == 1 and s.evidence >= rules.raise_logit and s.state != IN:
+        if (
+            slots.single[slot]
+            and s.run_length == 1
+            and s.run_sign > 0
+            and s.evidence >= rules.raise_logit
+            and s.state != IN
+        ):
             _write(changes, n_changes, slot, SINGLE, s.last, s.run_start, s.last_out, s)
             n_changes += 1
         elif s.state != UNKNOWN:
@@ -316,17 +328,19 @@ def _look_at(
         s.state, s.run_length, s.run_sign, s.logit = UNKNOWN, 0, 0, math.log(base / (1.0 - base))
     elif s.last < 0:
         s.logit = math.log(base / (1.0 - base))
-    elif not _stays(s, says, sigma, dt_us, rules):
+    elif not _stays(s, says, sigma, dt_us, slots, slot, rules):
         s.logit = relaxed(s.logit, base, dt_us * 1e-6, rules.relax_s)
-    sign, news = (1 if says > 0.0 else -1), 1.0
+    sign = 1 if says > 0.0 else -1
     if sign == s.run_sign:
         s.run_length = 2
-        if not _stays(s, says, sigma, dt_us, rules):
+        if not _stays(s, says, sigma, dt_us, slots, slot, rules):
             news = share_of_news(dt_us * 1e-6, sigma, rules.correlation_s)
+            s.logit = gained(s.logit, says, news, s.evidence)
+        s.evidence = max(s.evidence, abs(says))
     else:
-        s.run_sign, s.run_length, s.run_start, s.prior = sign, 1, index, s.logit
-    s.logit = min(MOST_LOGIT, max(-MOST_LOGIT, s.logit + news * says))
-    s.last_us, s.last, s.evidence, s.last_silence_us = time_us, index, says, columns.silence_us[row]
+        s.run_sign, s.run_length, s.run_start, s.prior, s.evidence = sign, 1, index, s.logit, abs(says)
+        s.logit = gained(s.logit, says, 1.0, 0.0)
+    s.last_us, s.last, s.last_silence_us = time_us, index, columns.silence_us[row]
     if sign > 0:
         s.last_in = index
         if s.run_length == 2 and s.logit >= rules.raise_logit and s.state != IN:
@@ -343,10 +357,25 @@ def _look_at(
 
 
 @kernel_part
-def _stays(s: Any, says: float, sigma_m: float, dt_us: int, rules: Any) -> bool:
+def _evidence(row: int, slot: int, slots: Any, columns: Any, rules: Any, bounds: Any, places: Any) -> float:
+    """What a fix says for a slot's place: at a glance where it lies beyond its reach of the boundary."""
+    place, sigma, model = slots.place[slot], columns.sigma_m[row], columns.model[row]
+    x, y, tail_weight, tail_ratio = columns.lon_e7[row], columns.lat_e7[row], rules.tails[model, 0], rules.tails[model, 1]
+    if tail_ratio * sigma <= bounds.most_m[place]:
+        side = side_beyond(x, y, rules.reach[model] * sigma, place, places)
+        if side >= 0:
+            return MOST_EVIDENCE if side == 1 else -MOST_EVIDENCE
+    return place_evidence(x, y, sigma, tail_weight, tail_ratio, place, places, slots.absent[slot])
+
+
+@kernel_part
+def _stays(s: Any, says: float, sigma_m: float, dt_us: int, slots: Any, slot: int, rules: Any) -> bool:
     """Whether a sure state hears clearly what it is sure of, so that it ends where it was: see `_pass_over`."""
-    same = (s.logit == MOST_LOGIT and says == MOST_EVIDENCE) or (s.logit == -MOST_LOGIT and says == -MOST_EVIDENCE)
-    return same and dt_us >= rules.quiet_us and sigma_m <= COARSE_M
+    if dt_us < rules.quiet_us:
+        return False
+    if s.logit == MOST_LOGIT:
+        return says == MOST_EVIDENCE and s.run_sign > 0 and sigma_m <= slots.quiet_in_m[slot]
+    return s.logit == -MOST_LOGIT and says == -MOST_EVIDENCE and s.run_sign < 0 and sigma_m <= slots.quiet_out_m[slot]
 
 
 @kernel_part

@@ -13,18 +13,23 @@ from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from engine.kernels import metres_per_e7
+from geofence.antimeridian import moved
+from geofence.edge_runs import edge_runs
 from geofence.zone import Circle, Place
 
 _WGS84 = Geod(ellps="WGS84")
 E7 = 10_000_000
+_RAD_PER_E7 = math.pi / 180.0 / E7
 
 
 class Places(NamedTuple):
     """Flat columns of all places; the order of fields is the order of the kernels' last arguments.
 
-    box (n, 4) west south east north [1e-7 degree]; size (n, 4) area [m2], width [m], metres per 1e-7 degree of longitude and
-    latitude; parts (n + 1,) cuts the parts; disc (n_parts, 3) lon, lat [1e-7 degree], radius [m], 0 for polygons;
-    xs, ys (n_vertices,) int32 lon and lat; rings cuts vertices, polygons (n_parts + 1,) cuts rings.
+    box (n, 4) west south east north [1e-7 degree], where longitudes run on over the antimeridian; size (n, 4) area [m2], width
+    of the widest part, 4 area / perimeter [m], metres per 1e-7 degree of longitude and latitude; parts (n + 1,) cuts the
+    parts; disc (n_parts, 3) lon, lat [1e-7 degree], radius [m], 0 for polygons;
+    xs, ys (n_vertices,) int32 lon and lat; rings cuts vertices, polygons (n_parts + 1,) cuts rings. run_boxes and runs are
+    those of `EdgeRuns` for all rings; trees (n_parts + 1,) cuts them.
     """
 
     box: NDArray[np.float64]
@@ -35,6 +40,9 @@ class Places(NamedTuple):
     ys: NDArray[np.int32]
     rings: NDArray[np.int64]
     polygons: NDArray[np.int64]
+    run_boxes: NDArray[np.int32]
+    runs: NDArray[np.int64]
+    trees: NDArray[np.int64]
 
     @property
     def shapes(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32],
@@ -65,10 +73,12 @@ def compile_places(places: Sequence[Sequence[Place]]) -> Places:
                     rings.append(rings[-1] + len(snapped))
             polygons.append(len(rings) - 1)
         parts.append(len(disc))
+    columns = _joined(xs), _joined(ys), np.array(rings, np.int64)
+    run_boxes, runs, trees = edge_runs(*columns)
     return Places(
         np.array(box, np.float64).reshape(-1, 4), np.array(size, np.float64).reshape(-1, 4), np.array(parts, np.int64),
-        np.array(disc, np.float64).reshape(-1, 3), _joined(xs), _joined(ys), np.array(rings, np.int64),
-        np.array(polygons, np.int64),
+        np.array(disc, np.float64).reshape(-1, 3), *columns,
+        np.array(polygons, np.int64), run_boxes, runs, trees[polygons],
     )  # fmt: skip
 
 
@@ -77,6 +87,7 @@ def outline(circle: Circle, n: int = 128) -> BaseGeometry:
     azimuth = np.linspace(0.0, 360.0, n, endpoint=False)
     lon, lat = np.full(n, circle.lon_e7 / E7), np.full(n, circle.lat_e7 / E7)
     lon, lat, _ = _WGS84.fwd(lon, lat, azimuth, np.full(n, circle.radius_m))
+    lon += 360.0 * np.rint((circle.lon_e7 / E7 - lon) / 360.0)  # over the antimeridian they run on
     return shapely.Polygon(np.column_stack([lon, lat]))
 
 
@@ -84,13 +95,20 @@ def _disjoint(place: Sequence[Place]) -> list[Place]:
     if len(place) == 1:  # the parts of one valid area do not overlap
         return [place[0]] if isinstance(place[0], Circle) else list(shapely.get_parts(place[0]))
     areas = [outline(p, 512) if isinstance(p, Circle) else p for p in place]
+    areas = [moved(area, 360.0 * round((_middle(areas[0]) - _middle(area)) / 360.0)) for area in areas]
     overlap = any(areas[i].intersects(areas[k]) for i in range(len(areas)) for k in range(i))
     if overlap:
-        return list(shapely.get_parts(shapely.union_all(areas)))
+        parts = shapely.get_parts(shapely.union_all(areas))
+        return [moved(part, -360.0 * round(_middle(part) / 360.0)) for part in parts]
     flat: list[Place] = []
     for p in place:
         flat += [p] if isinstance(p, Circle) else list(shapely.get_parts(p))
     return flat
+
+
+def _middle(area: BaseGeometry) -> float:
+    west, _, east, _ = area.bounds
+    return float(west + east) / 2.0
 
 
 def _rings(polygon: BaseGeometry) -> list[NDArray[np.float64]]:
@@ -104,7 +122,8 @@ def _box(shapes: Sequence[Place]) -> tuple[float, float, float, float]:
     for shape in shapes:
         if isinstance(shape, Circle):
             ky, kx = metres_per_e7(float(shape.lat_e7))
-            north, east = shape.radius_m / ky * 1.001, shape.radius_m / kx * 1.01
+            north = shape.radius_m / ky * 1.001
+            east = math.asin(min(1.0, shape.radius_m / kx * _RAD_PER_E7)) / _RAD_PER_E7 * 1.01  # widest nearer to the pole
             bounds.append((shape.lon_e7 - east, shape.lat_e7 - north, shape.lon_e7 + east, shape.lat_e7 + north))
         else:
             west, south, east, north = (b * E7 for b in shape.bounds)
@@ -114,18 +133,17 @@ def _box(shapes: Sequence[Place]) -> tuple[float, float, float, float]:
 
 
 def _size(shapes: Sequence[Place], box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    area = perimeter = 0.0
+    area = width = 0.0
     for shape in shapes:
         if isinstance(shape, Circle):
-            area += math.pi * shape.radius_m**2
-            perimeter += 2 * math.pi * shape.radius_m
+            one_area, perimeter = math.pi * shape.radius_m**2, 2 * math.pi * shape.radius_m
         else:
-            one_area, one_perimeter = _WGS84.geometry_area_perimeter(shapely.orient_polygons(shape))  # else holes may add
-            area += abs(one_area)
-            perimeter += one_perimeter
+            one_area, perimeter = _WGS84.geometry_area_perimeter(shapely.orient_polygons(shape))  # else holes may add
+        area += abs(one_area)
+        width = max(width, 4.0 * abs(one_area) / perimeter if perimeter else 0.0)
     # Half a degree towards the pole: the box distance that uses it is then never too large for a fix within 50 km.
     ky, kx = metres_per_e7(min(89.0 * E7, max(abs(box[1]), abs(box[3])) + 0.5 * E7))
-    return area, 4.0 * area / perimeter if perimeter else 0.0, kx, min(ky, metres_per_e7(0.0)[0])
+    return area, width, kx, min(ky, metres_per_e7(0.0)[0])
 
 
 def _joined(columns: list[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -19,7 +19,7 @@ from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.check import FRESH, Advanced, Check, FilterSettings, reaches
 from geofence.curfew import Curfew
-from geofence.filter import BLOCK, CHANGE, FILTER_STATE, MOST_LOGIT, SINGLE, UNKNOWN, Columns
+from geofence.filter import BLOCK, CHANGE, FILTER_STATE, SINGLE, UNKNOWN, Columns
 from geofence.places import Places, compile_places
 from geofence.zone import EVERYBODY, Zone
 
@@ -79,11 +79,6 @@ class Watch:
     def raise_logit(self) -> float:
         """The posterior to raise at, in log odds."""
         return self.check.rules.raise_logit
-
-    @property
-    def most_logit(self) -> float:
-        """How sure the filter can become, in log odds."""
-        return MOST_LOGIT
 
     def slots(self, wearer: str) -> Iterable[Slot]:
         """The slots of a wearer, in the order of their places."""

@@ -15,13 +15,15 @@ from shapely.geometry.base import BaseGeometry
 
 from engine.errors import InputError
 from engine.kernels import metres_per_e7
+from geofence.antimeridian import in_one_piece
 from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, read_validity, time_zone
 
 KINDS = ("exclusion", "inclusion")
 EVERYBODY = ("*",)
 GRADES = ("critical", "high", "medium", "low")
 MOST_RADIUS_M = 50_000.0
-MOST_DEGREES = 180
+MOST_DEGREES = (360, 180)
+"""Of longitude and latitude as written: a ring over the antimeridian may run on beyond 180 degrees."""
 FAR_US = 2**62
 
 
@@ -34,7 +36,7 @@ class Circle(NamedTuple):
 
 
 Place: TypeAlias = Circle | BaseGeometry
-"""A disc in metres, or a shapely Polygon or MultiPolygon in degrees of longitude and latitude."""
+"""A disc in metres, or a shapely Polygon or MultiPolygon in degrees; longitudes run on beyond 180 over the antimeridian."""
 
 
 class Zone(NamedTuple):
@@ -170,14 +172,11 @@ def read_place(geometry: Any, given: dict[str, Any], repair: bool) -> Place:
 
 
 def read_circle(lat: object, lon: object, radius_m: object) -> Circle:
-    """A disc of true metres; InputError where it reaches over a pole or the antimeridian, which the columns cannot hold."""
+    """A disc of true metres; InputError where it reaches over a pole, or so near to one that it is a quarter turn wide."""
     circle = Circle(_degrees(lat, "lat", 90), _degrees(lon, "lon", 180), _metres(radius_m, "radius_m", 1.0))
     _, m_per_e7 = metres_per_e7(float(min(abs(circle.lat_e7) + round(circle.radius_m * 100), 900_000_000)))
-    if abs(circle.lon_e7) * m_per_e7 + circle.radius_m >= 1_800_000_000 * m_per_e7:
-        raise InputError(
-            "reaches over the antimeridian or a pole", field="radius_m", value=radius_m,
-            expected="a disc that ends before them",
-        )  # fmt: skip
+    if circle.radius_m >= 340_000_000 * m_per_e7:
+        raise InputError("reaches over a pole", field="radius_m", value=radius_m, expected="a disc that ends before it")
     return circle
 
 
@@ -190,7 +189,7 @@ def _refuse_odd_numbers(raw: object, path: str = "coordinates") -> None:
             raise InputError(field=f"{path}[{k}]", value=item, expected="a number or a list")
         if isinstance(item, (list, tuple)):
             _refuse_odd_numbers(item, f"{path}[{k}]")
-        elif not -MOST_DEGREES <= item <= MOST_DEGREES and k < 2:
+        elif k < 2 and not -MOST_DEGREES[k] <= item <= MOST_DEGREES[k]:
             raise InputError(field=f"{path}[{k}]", value=item, expected="[longitude, latitude] in degrees")
 
 
@@ -198,11 +197,12 @@ def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
     if area.is_empty:
         raise InputError(field="geometry", value=area.wkt, expected="an area")
     west, south, east, north = area.bounds
-    if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
+    if not (south >= -90 and north <= 90):
         raise InputError(
             "reaches outside the world", field="coordinates", value=[west, south, east, north],
             expected="[longitude, latitude] in degrees",
         )  # fmt: skip
+    area = in_one_piece(area)
     if not shapely.is_valid(area):
         if not repair:
             raise InputError(
@@ -212,13 +212,6 @@ def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:
         area = polygons_of(shapely.make_valid(area))
     if area.is_empty or shapely.area(shapely.transform(area, lambda c: np.rint(c * 1e7))) == 0.0:
         raise InputError("is no larger than the grid of 1e-7 degree", field="geometry", value=area.wkt, expected="an area")
-    if east - west > 180:
-        raise InputError(
-            "is wider than half the world",
-            field="coordinates",
-            value=[west, east],
-            expected="an area cut at the antimeridian",
-        )
     return area
 
 

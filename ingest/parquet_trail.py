@@ -1,7 +1,11 @@
-"""Parquet trails: the columns of the canonical CSV, typed; degrees as float64 or our own 1e-7 degree integers."""
+"""Parquet trails: the columns of the canonical CSV, typed; degrees as float64 or our own 1e-7 degree integers.
+
+A file is read a batch of rows at a time, so that what is between the file and the columns stays in the processor's cache.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,33 +17,131 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.errors import InputError
-from engine.fixes import ABSENT, OPTIONAL, POSITION, SOURCE_NAMES, Fixes
+from engine.fixes import ABSENT, NAMES, OPTIONAL, POSITION, SOURCE_NAMES, Fixes
 from engine.times import SECOND_US
 from ingest.fault import Fault, Faults, from_error
 from ingest.fix_checks import KEYS, Raw, assemble, check_device, keep, source_code, to_units
+from ingest.parquet_plain import Names, codes, is_coded, is_instant, micros, plain_fixes
 from ingest.time_texts import localise, parse_column, parse_texts
 
 _E7 = {"lat": "lat_e7", "lon": "lon_e7"}
 _TIME_TYPES = "timestamp with a zone, ISO 8601 text with an offset, or epoch seconds"
+_BATCH = 65_536
+_OPTIONAL = tuple(column.key for column in OPTIONAL)
+_OURS = ("device", "time", "received", "source", *KEYS, *_E7.values())
+
+
+class ParquetTrail:
+    """A Parquet trail to be read in pieces. `source` is its bytes or its path, `file` what messages call it."""
+
+    def __init__(self, source: bytes | str | Path, file: str, tz: ZoneInfo | None = None) -> None:
+        self.file, self._tz = file, tz
+        try:
+            opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.memory_map(str(source))
+            self._parquet = pq.ParquetFile(opened)
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from None
+        self.names = [name.strip().lower() for name in self._parquet.schema_arrow.names]
+        _check_columns(self.names, file)
+
+    def __len__(self) -> int:
+        return int(self._parquet.metadata.num_rows)
+
+    def pieces(self, first: int, last: int, faults: Faults) -> Iterator[tuple[int, Fixes]]:
+        """The fixes of the row groups that hold the rows first to last, in pieces, each with the row after its own.
+
+        Faulty rows go to `faults`.
+        """
+        metadata, row = self._parquet.metadata, 0
+        groups = []
+        for k in range(metadata.num_row_groups):
+            stop = row + metadata.row_group(k).num_rows
+            groups += [(k, row)] if row <= last and stop > first else []
+            row = stop
+        row, names = groups[0][1] if groups else 0, Names()
+        for table in self._tables([k for k, _ in groups], self._told([k for k, _ in groups])):
+            fixes = plain_fixes(table, names)
+            yield row + len(table), _checked_fixes(table, row, faults, self._tz) if fixes is None else fixes
+            row += len(table)
+
+    def names_and_times(self) -> Iterator[tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int64]] | None]:
+        """Of each piece the devices' names, each row's index in them and its time [us]; None where they are not plain."""
+        schema = self._parquet.schema_arrow
+        keys = [self.names.index(key) for key in ("device", "time")]
+        device, time = (schema.field(k).type for k in keys)
+        if not (is_coded(device) and is_instant(time)):
+            yield None
+            return
+        known = Names()
+        for table in self._tables(list(range(self._parquet.num_row_groups)), [schema.names[k] for k in keys]):
+            names = known.of(table["device"])
+            odd = names is None or table["device"].null_count or table["time"].null_count
+            yield None if odd or names is None else (names, codes(table["device"]), micros(table["time"]))
+
+    def _told(self, groups: list[int]) -> list[str]:
+        """The columns that are ours and say anything in these row groups, by their names in the file."""
+        metadata, told = self._parquet.metadata, []
+        leaves = {metadata.schema.column(k).path: k for k in range(metadata.num_columns)}
+        for path, name in zip(self._parquet.schema_arrow.names, self.names, strict=True):
+            if name in _OURS and not (name in _OPTIONAL and path in leaves and self._is_silent(groups, leaves[path])):
+                told.append(path)
+        return told
+
+    def _is_silent(self, groups: list[int], leaf: int) -> bool:
+        """Whether the file itself says that a column holds nothing but nulls."""
+        chunks = (self._parquet.metadata.row_group(k).column(leaf) for k in groups)
+        return all(c.is_stats_set and c.statistics.null_count == c.num_values for c in chunks)
+
+    def _tables(self, groups: list[int], columns: list[str]) -> Iterator[Any]:
+        try:
+            batches = self._parquet.iter_batches(_BATCH, groups, columns, use_threads=False)
+            for batch in batches:
+                table = pa.Table.from_batches([batch])
+                yield table.rename_columns([name.strip().lower() for name in table.column_names])
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> InputError:
+        return InputError(f"not a readable Parquet file ({_first_line(error)})", place=self.file)
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether a path is a plain file that begins as Parquet does."""
+    try:
+        with Path(path).open("rb") as file:
+            return Path(path).is_file() and file.read(4) == b"PAR1"
+    except OSError:
+        return False
 
 
 def read_parquet(data: bytes, faults: Faults, tz: ZoneInfo | None = None) -> Fixes:
     """The fixes of a Parquet file in the order of its rows; null and NaN are absent; faulty rows go to `faults`."""
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"not a readable Parquet file ({_first_line(error)})", place=faults.file) from None
-    table = table.rename_columns([name.strip().lower() for name in table.column_names])
-    _check_columns(table, faults.file)
+    trail = ParquetTrail(data, faults.file, tz)
+    names: dict[str, int] = {}
+    columns = {name: np.empty(len(trail), Fixes.dtype(name)) for name in NAMES}
+    n, number = 0, np.empty(0, np.int32)
+    known: tuple[str, ...] = ()
+    for _, piece in trail.pieces(0, len(trail), faults):
+        if piece.devices is not known:
+            known, number = piece.devices, np.array([names.setdefault(d, len(names)) for d in piece.devices], np.int32)
+        for name, column in columns.items():
+            column[n : n + len(piece)] = number[piece.device] if name == "device" else piece.column(name)
+        n += len(piece)
+    return Fixes(tuple(names), **{name: column[:n] for name, column in columns.items()})
+
+
+def _checked_fixes(table: Any, row: int, faults: Faults, tz: ZoneInfo | None) -> Fixes:
+    """The good fixes of a batch whose first row is number `row` of the file; each fault is named."""
     bad: dict[int, Fault] = {}
     time_us = _times(table, "time", tz, faults.file, bad)
     received_us = _times(table, "received", tz, faults.file, bad) if "received" in table.column_names else 0 * time_us
     devices, device = _names(table, "device", check_device, faults.file, bad)
     names, source = _names(table, "source", source_code, faults.file, bad)
-    codes = np.array([code if isinstance(code, int) else 0 for code in names], np.int32)
+    numbers = np.array([code if isinstance(code, int) else 0 for code in names], np.int32)
     values = {key: column for key in KEYS if (column := _numbers(table, key, faults.file)) is not None}
     received_s = np.where(received_us == 0, time_us, received_us) // SECOND_US
-    return _settle(Raw([str(name) for name in devices], device, time_us, values, codes[source], received_s), bad, faults)
+    raw = Raw([str(name) for name in devices], device, time_us, values, numbers[source], received_s)
+    return _settle(raw, bad, row, faults)
 
 
 def write_parquet(fixes: Fixes, path: str | Path) -> None:
@@ -64,8 +166,7 @@ def _source_texts(fixes: Fixes) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(where.astype(np.int32)), names)
 
 
-def _check_columns(table: Any, file: str) -> None:
-    found = table.column_names
+def _check_columns(found: list[str], file: str) -> None:
     missing = [name for name in ("device", "time") if name not in found]
     missing += [name for name in ("lat", "lon") if name not in found and _E7[name] not in found]
     if missing:
@@ -156,13 +257,13 @@ def _note_nulls(column: Any, name: str, bad: dict[int, Fault]) -> None:
             bad.setdefault(int(index), Fault(int(index) + 1, "missing", name, None, "required"))
 
 
-def _settle(raw: Raw, bad: dict[int, Fault], faults: Faults) -> Fixes:
+def _settle(raw: Raw, bad: dict[int, Fault], row: int, faults: Faults) -> Fixes:
     fixes, good, doubts = assemble(raw)
     for doubt in doubts:
         fault = Fault(doubt.row + 1, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected)
         bad.setdefault(doubt.row, fault)
     for index in sorted(bad):
-        faults.add(bad[index])
+        faults.add(bad[index]._replace(row=row + index + 1))
     fine = np.ones(len(good), np.bool_)
     fine[list(bad)] = False
     return fixes if not bad else keep(fixes, fine[good])

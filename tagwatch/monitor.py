@@ -121,6 +121,8 @@ class Monitor:
         return (waiting.take(~ahead) if n_ahead else waiting), n_ahead
 
     def _with_own_devices(self, fixes: Fixes) -> Fixes:
+        if fixes.devices == self._devices:
+            return fixes
         number, before = self._device_number, len(self._device_number)
         mapping = np.array([number.setdefault(name, len(number)) for name in fixes.devices], np.int32)
         if len(number) != before:

@@ -1,24 +1,32 @@
-"""Replay: the rules over a batch of fixes, without server or clock, on as many threads as there are processors."""
+"""Replay: the rules over a batch of fixes, without server or clock, on as many processors as there are.
+
+Wearers do not concern each other, so each process takes some of them; within it their fixes go through the monitor a
+portion at a time, and their trails are let go once their alerts are known.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alerts.alert import Alert
 from alerts.ledger import Ledger, Version
 from engine.activations import Activations
 from engine.fixes import Fixes
 from geofence.zone import EVERYBODY
+from ingest.parquet_trail import ParquetTrail, is_parquet
 from tagwatch.monitor import Conditions, Monitor
+from tagwatch.portions import FaultyRowError, FileFixes, HeldFixes, Portions, survey
 
-_WORTH_A_THREAD = 100_000
-"""Fixes below which a second thread costs more than it gains."""
+_WORTH_A_PROCESS = 500_000
+"""Fixes below which a second process costs more than it gains."""
 
 
 @dataclass(slots=True)
@@ -33,23 +41,52 @@ class Replayed:
     wearers: set[str] = field(default_factory=set)
 
 
-def replay(fixes: Fixes, conditions: Conditions, as_of_us: int, threads: int | None = None) -> Replayed:
+def replay(fixes: Fixes, conditions: Conditions, as_of_us: int, processes: int | None = None) -> Replayed:
     """The ledger as of an instant: fixes of later times are left out and counted."""
-    past = fixes.time_us <= as_of_us
-    n_after = int(len(fixes) - np.count_nonzero(past))
+    n_after = int(np.count_nonzero(fixes.time_us > as_of_us))
     if n_after:
-        fixes = fixes.take(past)
-    n_threads = threads or min(os.cpu_count() or 1, 1 + len(fixes) // _WORTH_A_THREAD)
-    parts = list(_parts(fixes, conditions, n_threads))
-    with ThreadPoolExecutor(max(1, len(parts))) as pool:
-        done = list(pool.map(lambda part: _replay_part(part, as_of_us), parts))
-    whole = Replayed([], n_after=n_after)
-    for part in done:
+        fixes = fixes.take(fixes.time_us <= as_of_us)
+    done = replay_portions(HeldFixes(fixes, conditions.activations), conditions, as_of_us, processes)
+    done.n_after = n_after
+    return done
+
+
+def replay_file(
+    path: str, conditions: Conditions, as_of_us: int | None = None, latest_us: int | None = None, processes: int | None = None
+) -> Replayed | None:  # fmt: skip
+    """The ledger of a Parquet trail that never is in memory as a whole, as of an instant (default: its newest time, or the
+    latest time known from elsewhere). None where the file has to be read as a whole: see `survey`."""
+    if not is_parquet(path):
+        return None
+    trail = ParquetTrail(path, path)
+    found = survey(trail, as_of_us)
+    if found is None:
+        return None
+    at_us = as_of_us if as_of_us is not None else max(found.newest_us, latest_us or 0)
+    portions = FileFixes(trail, found, conditions.activations, as_of_us)
+    try:
+        done = replay_portions(portions, conditions, at_us, processes)
+    except FaultyRowError:
+        return None
+    done.n_after = found.n_after
+    return done
+
+
+def replay_portions(
+    portions: Portions, conditions: Conditions, as_of_us: int, processes: int | None = None
+) -> Replayed:  # fmt: skip
+    """The ledger as of an instant of fixes that are handed out by wearer."""
+    n_parts = processes or min(os.cpu_count() or 1, 1 + portions.n_fixes // _WORTH_A_PROCESS)
+    ends = np.cumsum(portions.sizes)
+    cuts = np.searchsorted(ends, np.arange(1, n_parts) * int(ends[-1] if len(ends) else 0) // n_parts).tolist()
+    spans = zip([0, *cuts], [*cuts, len(portions.wearers)], strict=True)
+    whole = Replayed([])
+    for part in _side_by_side([(portions, span, conditions, as_of_us) for span in spans]):
         whole.alerts += part.alerts
         whole.n_fixes += part.n_fixes
         whole.n_duplicates += part.n_duplicates
-        whole.n_unassigned += part.n_unassigned
         whole.wearers |= part.wearers
+    whole.n_unassigned = portions.n_fixes - whole.n_fixes - whole.n_duplicates
     whole.alerts.sort(key=lambda a: a.sort_key)
     return whole
 
@@ -81,49 +118,58 @@ def _settle(monitor: Monitor, ledger: Ledger, due: dict[str, int], wearers: list
     return made
 
 
-def _parts(fixes: Fixes, conditions: Conditions, n_parts: int) -> Iterator[tuple[Fixes, Conditions]]:
-    """Fixes and conditions cut by wearer into parts of about the same size; without activations the device is the wearer."""
-    if n_parts <= 1:
-        yield fixes, conditions
-        return
-    rows = conditions.activations.rows
-    if not rows:
-        for part in _cuts(fixes.device, len(fixes.devices), n_parts):
-            mine = {name for name, held in zip(fixes.devices, part, strict=True) if held}
-            yield fixes.take(part[fixes.device]), _conditions_for(conditions, mine)
-        return
-    wearers = sorted({row.wearer for row in rows})
-    number = {wearer: k for k, wearer in enumerate(wearers)}
-    activation = conditions.activations.of_fixes(fixes)
-    of_row = np.array([number[row.wearer] for row in rows], np.int32)
-    # A fix outside every activation goes with the first wearer's part, where it is counted.
-    wearer = np.where(activation >= 0, of_row[activation], 0)
-    for part in _cuts(wearer, len(wearers), n_parts):
-        mine = {name for name in wearers if part[number[name]]}
-        worn = Activations(row for row in rows if row.wearer in mine)
-        yield fixes.take(part[wearer]), replace(_conditions_for(conditions, mine), activations=worn)
+def _side_by_side(parts: list[tuple[Any, ...]]) -> list[Replayed]:
+    """Each part in a process of its own, forked so that nothing is copied; where that cannot be, one after the other."""
+    forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    if len(parts) == 1 or not forks:
+        return [_replay_part(*part) for part in parts]
+    context = multiprocessing.get_context("fork")
+    others = []
+    for part in parts[1:]:
+        here, there = context.Pipe(duplex=False)
+        process = context.Process(target=_tell, args=(there, part), daemon=True)
+        process.start()
+        there.close()
+        others.append((process, here))
+    done = [_replay_part(*parts[0])]
+    for process, here in others:
+        told = here.recv()
+        process.join()
+        if isinstance(told, BaseException):
+            raise told
+        done.append(told)
+    return done
+
+
+def _tell(pipe: Connection, part: tuple[Any, ...]) -> None:
+    try:
+        pipe.send(_replay_part(*part))
+    except Exception as fault:  # the edge of a process: the one that waits raises it
+        pipe.send(fault)
+
+
+def _replay_part(portions: Portions, span: tuple[int, int], conditions: Conditions, as_of_us: int) -> Replayed:
+    """The wearers of a span, each until nothing more comes of him."""
+    done = Replayed([])
+    monitor = Monitor(_conditions_for(conditions, set(portions.wearers[slice(*span)])))
+    for fixes, complete in portions.of(*span):
+        done.n_duplicates += monitor.take(fixes, as_of_us).n_duplicates
+        _settle_wearers(monitor, complete, as_of_us, done)
+    _settle_wearers(monitor, list(monitor.trails), as_of_us, done)  # of whom nothing came
+    return done
+
+
+def _settle_wearers(monitor: Monitor, wearers: Iterable[str], as_of_us: int, done: Replayed) -> None:
+    for wearer in wearers:
+        if wearer in monitor.trails:
+            done.alerts += monitor.alerts(wearer, as_of_us)[0]
+            done.n_fixes += len(monitor.trails.pop(wearer))
+            done.wearers.add(wearer)
 
 
 def _conditions_for(conditions: Conditions, wearers: set[str]) -> Conditions:
     """The conditions that concern these wearers: no part compiles what is not for it."""
     zones = [z for z in conditions.zones if z.wearers == EVERYBODY or not wearers.isdisjoint(z.wearers)]
-    return replace(conditions, zones=zones, curfews=[c for c in conditions.curfews if c.wearer in wearers])
-
-
-def _cuts(owner: NDArray[np.int32], n_owners: int, n_parts: int) -> Iterator[NDArray[np.bool_]]:
-    """For each part which owners (n_owners,) are in it, so that the parts have about the same number of fixes."""
-    sizes = np.bincount(owner, minlength=n_owners)
-    part = (np.cumsum(sizes) - sizes) * n_parts // max(1, int(sizes.sum()))
-    for k in range(n_parts):
-        yield part == k
-
-
-def _replay_part(part: tuple[Fixes, Conditions], as_of_us: int) -> Replayed:
-    fixes, conditions = part
-    monitor = Monitor(conditions)
-    taken = monitor.take(fixes, as_of_us)
-    found: list[Alert] = []
-    for wearer in monitor.trails:
-        found += monitor.alerts(wearer, as_of_us)[0]
-    n_fixes = sum(len(trail) for trail in monitor.trails.values())
-    return Replayed(found, n_fixes, taken.n_duplicates, taken.n_unassigned, 0, set(monitor.trails))
+    curfews = [c for c in conditions.curfews if c.wearer in wearers]
+    worn = Activations(row for row in conditions.activations.rows if row.wearer in wearers)
+    return replace(conditions, zones=zones, curfews=curfews, activations=worn)

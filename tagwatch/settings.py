@@ -42,8 +42,8 @@ class RawLog(_Part):
 class Filter(_Part):
     """When a state is decided: posterior to raise and to clear at."""
 
-    raise_at: float = Field(default=0.95, gt=0.5, le=0.97)
-    clear_at: float = Field(default=0.05, ge=0.03, lt=0.5)
+    raise_at: float = Field(default=0.95, gt=0.5, le=0.98)
+    clear_at: float = Field(default=0.05, ge=0.02, lt=0.5)
 
 
 class Plan(_Part):

@@ -79,20 +79,23 @@ def replay(
     plan = Activation("", "", -(2**62), percentile=percentile)
     conditions = conditions_of(zones, curfews, activations, plan=plan, repair=repair)
     noticed = read_events(events, zone_of(tz)) if events else []
-    fixes = read_fixes(trail, tz, skip_bad)
-    known_by = instant(received_by, "--received-by", tz)
-    if known_by is not None:
-        fixes = fixes.take(fixes.received_s * 1_000_000 <= known_by)
-    at = instant(as_of, "--as-of", tz)
-    newest = [int(fixes.time_us.max())] if len(fixes) else []
-    at_us = at if at is not None else max([*newest, *(e.time_us for e in noticed)], default=0)
+    known_by, at = instant(received_by, "--received-by", tz), instant(as_of, "--as-of", tz)
     if any(zone.buffer_m for zone in conditions.zones):
         say("tagwatch: buffer_m is kept with its zone; early warnings (zone.buffer) are not raised by this version")
     started = time.perf_counter()
-    if history:
-        _write_history(engine.history(_in_order(fixes, order), conditions, at_us), out)
-        return
-    done = engine.replay(fixes, conditions, at_us)
+    done = None
+    if len(trail) == 1 and known_by is None and not (history or skip_bad):
+        done = engine.replay_file(trail[0], conditions, at, max((e.time_us for e in noticed), default=None))
+    if done is None:
+        fixes = read_fixes(trail, tz, skip_bad)
+        if known_by is not None:
+            fixes = fixes.take(fixes.received_s * 1_000_000 <= known_by)
+        newest = [int(fixes.time_us.max())] if len(fixes) else []
+        at_us = at if at is not None else max([*newest, *(e.time_us for e in noticed)], default=0)
+        if history:
+            _write_history(engine.history(_in_order(fixes, order), conditions, at_us), out)
+            return
+        done = engine.replay(fixes, conditions, at_us)
     seconds = time.perf_counter() - started
     with output(out) as file:
         file.writelines(to_json(alert) + b"\n" for alert in done.alerts)

@@ -87,7 +87,7 @@ def _tables(world: World, folder: Path, truth: Path) -> list[tuple[Path, str, It
     return [
         (folder / "events.csv", "device,time,event,value,received",
          ((e.device, to_iso(e.time_us), e.kind, e.value, to_iso(e.received_s * SECOND_US)) for e in world.events)),
-        (folder / "activations.csv", "device,wearer,from,to,percentile,fix_interval_s,upload_interval_s,grace_s",
+        (folder / "activations.csv", "device,wearer,from,to,percentile,fix_interval_s,upload_interval_s,grace_s,model",
          ((a.device, a.wearer, to_iso(a.from_us), "" if a.to_us == FOREVER_US else to_iso(a.to_us), *a[4:])
           for a in world.activations)),
         (folder / "wearers.csv", "wearer,name,cohort,scheme,force,basis,team", world.wearers),

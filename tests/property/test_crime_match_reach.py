@@ -26,22 +26,45 @@ prisms = st.tuples(metres, metres, radii, metres, metres, radii)
 
 
 def speed_by_zooming(prism, vicinity_m, elapsed_s, left_s, gap_s):
-    """The least of the needed speeds over ever finer polar grids of the vicinity; convex, so zooming finds it."""
+    """The least of the needed speeds over the vicinity: along x, for each x along y, ever finer grids.
+
+    The speed is convex, and so is its least along y as a function of x. On a line the least of a convex function lies
+    between the neighbours of the best grid point, so zooming cannot lose it; in a plane, where a narrow valley runs askew
+    to the grid, it can.
+    """
     x1, y1, r1, x2, y2, r2 = prism
-    centre, width, best = np.zeros(2), vicinity_m, math.inf
-    for _ in range(40):
-        steps = np.linspace(-width, width, 17)
-        x, y = (grid.ravel() for grid in np.meshgrid(centre[0] + steps, centre[1] + steps))
-        outside = np.hypot(x, y)
-        pull = np.where(outside > vicinity_m, vicinity_m / np.maximum(outside, 1e-300), 1.0)
-        x, y = x * pull, y * pull
+    grid = np.linspace(0, 1, 33)
+
+    def needed(x, y):
         g1 = np.maximum(np.hypot(x - x1, y - y1) - r1, 0)
         g2 = np.maximum(np.hypot(x - x2, y - y2) - r2, 0)
-        needed = np.maximum(np.maximum(g1 / elapsed_s, g2 / left_s), (g1 + g2) / gap_s)
-        k = int(np.argmin(needed))
-        best = min(best, float(needed[k]))
-        centre, width = np.array([x[k], y[k]]), width * 0.6
+        return np.maximum(np.maximum(g1 / elapsed_s, g2 / left_s), (g1 + g2) / gap_s)
+
+    def least_along_y(x):
+        half = np.sqrt(np.maximum(vicinity_m**2 - x**2, 0))[:, None]
+        low, high, rows = -half, half, np.arange(len(x))
+        for _ in range(10):  # to 1e-12 of the vicinity
+            y = low + (high - low) * grid
+            speeds = needed(x[:, None], y)
+            k = np.argmin(speeds, axis=1)
+            low, high = y[rows, np.maximum(k - 1, 0)][:, None], y[rows, np.minimum(k + 1, 32)][:, None]
+        return speeds[rows, k]
+
+    low, high, best = -vicinity_m, vicinity_m, math.inf
+    for _ in range(10):
+        x = low + (high - low) * grid
+        speeds = least_along_y(x)
+        k = int(np.argmin(speeds))
+        best = min(best, float(speeds[k]))
+        low, high = x[max(k - 1, 0)], x[min(k + 1, 32)]
     return best
+
+
+def test_the_zoom_finds_the_bottom_of_a_narrow_valley():
+    """Halfway between the fixes: no point is better, and every other one but those close to it is worse."""
+    prism, times = (0.0, 0.0, 0.0, 2.0, 43.0, 0.0), (0.5, 0.5, 1.0)
+    assert speed_by_zooming(prism, 25.0, *times) == pytest.approx(math.hypot(2, 43), rel=1e-9)
+    assert lowest_speed_mps(*prism, 25.0, *times) == pytest.approx(math.hypot(2, 43), rel=1e-9)
 
 
 @settings(max_examples=300, deadline=None)
@@ -55,7 +78,7 @@ def test_lowest_speed_against_zooming_grids(prism, vicinity_m, gap_s, cut):
     oracle = speed_by_zooming(prism, vicinity_m, elapsed_s, left_s, gap_s)
     least_s = min(elapsed_s, left_s)
     assert got <= oracle + 1e-6 / least_s + 1e-9 * oracle
-    assert got >= oracle * (1 - 1e-4) - 1e-2 / least_s
+    assert got >= oracle * (1 - 1e-6) - 1e-6 / least_s
     x1, y1, r1, x2, y2, r2 = prism
     columns = (np.array([value]) for value in (math.hypot(x1, y1), r1, math.hypot(x2, y2), r2))
     times = (np.array([value]) for value in (elapsed_s, left_s, gap_s))

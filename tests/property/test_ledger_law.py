@@ -171,7 +171,7 @@ def test_the_number_of_threads_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rules, fixes = conditions(), world(rng, 60)
     as_of_us = int(fixes.time_us.max())
-    one, two = replay(fixes, rules, as_of_us, threads=1), replay(fixes, rules, as_of_us, threads=2)
+    one, two = replay(fixes, rules, as_of_us, processes=1), replay(fixes, rules, as_of_us, processes=2)
     assert text(one.alerts) == text(two.alerts)
     assert (one.n_fixes, one.n_duplicates, one.wearers) == (two.n_fixes, two.n_duplicates, two.wearers)
 

@@ -21,6 +21,7 @@ from engine.kernels import (
     find_interval,
     flag_implausible,
     flag_same_time,
+    surely_slow,
 )
 
 WGS84 = Geod(ellps="WGS84")
@@ -175,16 +176,24 @@ def test_implausible_flags_equal_plain_python_however_the_trail_is_cut(seed: int
     rows, skipped = random_walk(rng, 120)
     time_us, lat, lon, radius = (np.array(c) for c in zip(*rows, strict=True))
     bits = np.where(skipped, flags.CLOCK_WRONG, 0).astype(np.uint8)
-    states = np.zeros(1, FLAG_STATE)
-    cuts = [0, *sorted(rng.integers(0, 121, 4).tolist()), 120]
-    for start, stop in itertools.pairwise(cuts):
-        piece = slice(start, stop)
+    every = int(rng.integers(1, 40))
+    states = np.zeros(120 // every + 2, FLAG_STATE)
+    for start, stop in itertools.pairwise([0, *sorted(rng.integers(0, 121, 4).tolist()), 120]):
         flag_implausible(
-            np.array([0, stop - start]), states, time_us[piece], lat[piece], lon[piece], radius[piece], bits[piece],
+            start // every, every, states, time_us[:stop], lat[:stop], lon[:stop], radius[:stop], bits[:stop],
             70.0, 55.0, flags.WEIGHTLESS & ~flags.IMPLAUSIBLE, flags.IMPLAUSIBLE,
         )  # fmt: skip
     assert ((bits & flags.IMPLAUSIBLE) > 0).tolist() == plain_implausible(rows, skipped)
     assert ((bits & flags.CLOCK_WRONG) > 0).tolist() == skipped
+
+
+@given(
+    st.integers(-900_000_000, 900_000_000), st.integers(-200_001, 200_001), st.integers(-200_001, 200_001),
+    st.sampled_from([0, 1, 1_000_000, 60_000_000, 10**12]), st.floats(0, 5000),
+)  # fmt: skip
+def test_what_is_surely_slow_is_slow_by_the_exact_speed(lat: int, dlat: int, dlon: int, dt_us: int, radii_m: float) -> None:
+    if surely_slow(dt_us, dlat, dlon, radii_m, 55.0):
+        assert joining_speed_mps((0, lat, 0, radii_m), (dt_us, lat + dlat, dlon, 0.0)) <= 55.0
 
 
 def test_one_wild_fix_is_suspect_and_the_way_back_is_not() -> None:

@@ -148,7 +148,7 @@ def test_the_exclusion_radius_leaves_out_one_in_a_thousand(name: str) -> None:
     model = error_model.DEVICE_MODELS[name][""]
     rng = np.random.default_rng(5)
     n = 400_000
-    scale = np.where(rng.random(n) < model.tail_weight, model.tail_scale / model.core_scale, 1.0)
+    scale = np.where(rng.random(n) < model.tail_weight, max(model.tail_scale, model.far_scale) / model.core_scale, 1.0)
     distance = scale * rng.rayleigh(1.0, n)
     assert (distance > error_model.exclusion_sigmas(model)).mean() == pytest.approx(0.001, abs=0.0002)
     assert errors_of([10_000_000], 0.99999, model=name).exclusion_m[0] >= 1e5
@@ -164,4 +164,30 @@ def test_every_device_model_and_source_has_its_row() -> None:
         for source, code in SOURCES.items():
             found, model = errors_of([10_000], 0.95, code, name), by_source.get(source, by_source[""])
             assert error_model.TAILS[found.model[0]].tolist() == list(error_model.tails(model))
-            assert found.sigma_m[0] == pytest.approx(max(100 / 2.4477 * model.core_scale, model.floor_m), rel=1e-4)
+            width = (100 / 2.4477 * model.pivot_m) ** 0.5 if model.pivot_m else 100 / 2.4477
+            assert found.sigma_m[0] == pytest.approx(max(width * model.core_scale, model.floor_m), rel=1e-4)
+            assert found.exclusion_m[0] >= 100 * model.least_radii
+
+
+@pytest.mark.parametrize(("source", "own"), [("gps", True), ("unknown", True), ("wifi", False), ("lbs", False)])
+def test_a_satellite_fix_without_a_radius_has_a_model_of_its_own(source: str, own: bool) -> None:
+    by_source, code = error_model.DEVICE_MODELS["tag"], SOURCES[source]
+    silent, said = errors_of([ABSENT], 0.95, code), errors_of([1500], 0.95, code)
+    model = by_source[error_model.NO_RADIUS] if own else by_source.get(source, by_source[""])
+    assert error_model.TAILS[silent.model[0]].tolist() == list(error_model.tails(model))
+    assert (silent.model[0] == said.model[0]) == (not own)
+    assert silent.sigma_m[0] == pytest.approx(error_model.DEFAULT_ACCURACY_M[source] / 2.4477 * model.core_scale, rel=1e-4)
+
+
+def test_the_root_law_meets_the_linear_one_at_its_pivot() -> None:
+    at_pivot = 10.0 * (-2 * np.log(0.32)) ** 0.5
+    assert error_model.width_m(at_pivot, 0.68, 10.0) == pytest.approx(error_model.width_m(at_pivot, 0.68, 0.0))
+    assert error_model.width_m(4 * at_pivot, 0.68, 10.0) == pytest.approx(2 * error_model.width_m(at_pivot, 0.68, 10.0))
+
+
+def test_no_model_excludes_closer_than_the_first_ones_did() -> None:
+    """The phones' 99.9 % radius was 13.6 radii, the tags' 4.34: no fit to few data makes them smaller."""
+    for source in ("unknown", "gps", "wifi", "lbs"):
+        for metres in (1, 3, 10, 50, 400, 20_000):
+            assert errors_of([metres * 100], 0.95, SOURCES[source]).exclusion_m[0] >= 4.34 * metres
+            assert errors_of([metres * 100], 0.68, SOURCES[source], "phone").exclusion_m[0] >= 13.6 * metres - 1e-6

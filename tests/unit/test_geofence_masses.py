@@ -10,28 +10,19 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
-from scipy import special, stats
+from scipy import stats
 
-from engine.error_model import PHONE_MODEL, tails
 from engine.kernels import metres_per_e7
 from geofence.evidence import MOST_EVIDENCE, evidence_of, place_evidence
 from geofence.filter import relaxed
-from geofence.masses import (
-    beyond,
-    disc_mass,
-    inside_mass,
-    inside_masses,
-    most_mass,
-    owens_t,
-    phi,
-    polygon_mass,
-    ring_distance_m,
-)
+from geofence.masses import beyond, disc_mass, inside_mass, inside_masses, margin_sigmas, most_mass
+from geofence.normal import phi, tabled_density, tabled_phi
 from geofence.places import Places, compile_places
+from geofence.polygon_mass import polygon_mass, winding
 from geofence.zone import Circle, Place
 
 WGS84 = Geod(ellps="WGS84")
-TAIL = tails(PHONE_MODEL)
+TAIL = (0.15, 6.5)  # a phone's; the tests do not move when the fit does
 TAILS = np.array([TAIL])
 LAT_E7, LON_E7 = 530_000_000, -10_000_000
 KY, KX = metres_per_e7(float(LAT_E7))
@@ -42,13 +33,11 @@ def test_phi_is_the_normal_distribution_function() -> None:
         assert phi(x) == pytest.approx(stats.norm.cdf(x), abs=1e-15)
 
 
-def test_owens_t_equals_scipy_to_1e_8() -> None:
-    values = [*np.linspace(0, 9.5, 96), 1e-12, 1e-6, 40.0]
-    slopes = [0.0, 1e-9, 0.01, 0.3, 0.999, 1.0, 1.001, 2.0, 7.5, 100.0, 1e6]
-    for h in values:
-        for a in slopes:
-            for sign in (1, -1):
-                assert owens_t(-sign * h, sign * a) == pytest.approx(special.owens_t(h, sign * a), abs=1e-8)
+def test_the_table_holds_the_normal_distribution_function_to_1e_9() -> None:
+    for x in [*np.linspace(-9, 9, 9001), math.inf, -math.inf]:
+        assert tabled_phi(x) == pytest.approx(stats.norm.cdf(x), abs=1e-9)
+        if abs(x) <= 8.0:
+            assert tabled_density(x) == pytest.approx(stats.norm.pdf(x), abs=1e-9)
 
 
 @pytest.mark.parametrize("sigma", [2.0, 40.0, 2600.0])
@@ -132,12 +121,7 @@ def test_polygon_mass_equals_integration_in_slabs(name: str) -> None:
     for x, y in points:
         ky, kx = metres_per_e7(float(y))
         for sigma in (2.0, 15.0, 97.5, 1000.0):
-            ours = sum(
-                polygon_mass(
-                    x, y, sigma, kx, ky, places.xs, places.ys, places.rings, places.polygons[p], places.polygons[p + 1]
-                )
-                for p in range(places.parts[1])
-            )
+            ours = sum(polygon_mass(x, y, sigma, kx, ky, p, places) for p in range(places.parts[1]))
             worst = max(worst, abs(ours - true_mass(places, x, y, sigma)))
     assert worst < 1e-6
 
@@ -192,13 +176,30 @@ def test_many_fixes_at_once_equal_one_by_one() -> None:
     assert got.tolist() == [inside_mass(x[k], y[k], sigma[k], *TAIL, 1, places) for k in (0, 1)]
 
 
-def test_distance_to_a_ring_equals_shapely() -> None:
-    places = compile_places([(SHAPES["star"],)])
-    ring = shapely.LinearRing(np.column_stack([(places.xs - float(LON_E7)) * KX, (places.ys - float(LAT_E7)) * KY]))
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "two parts"])
+def test_winding_says_inside_outside_or_near_as_shapely_does(name: str) -> None:
+    places = compile_places([(SHAPES[name],)])
+    rings = [np.column_stack([places.xs[a:b], places.ys[a:b]]) for a, b in itertools.pairwise(places.rings)]
+    area = shapely.Polygon(rings[0], rings[1:])
     rng = np.random.default_rng(9)
-    for x, y in rng.integers(-40_000, 40_000, (200, 2)).tolist():
-        ours = ring_distance_m(LON_E7 + x, LAT_E7 + y, KX, KY, places.xs, places.ys, 0, len(places.xs))
-        assert ours == pytest.approx(ring.distance(shapely.Point(x * KX, y * KY)), abs=1e-6)
+    found, spots = set(), rng.integers(-60_000, 60_000, (2000, 2))
+    spots[:500] = np.column_stack([places.xs, places.ys])[rng.integers(0, len(places.xs), 500)] - (LON_E7, LAT_E7)
+    spots[250:500] += rng.integers(-3000, 3000, (250, 2))
+    for x, y in spots.tolist():
+        wide, high = (float(side) for side in rng.choice([1.5, 300.5, 5000.5, 20_000.5], 2))
+        around = shapely.box(LON_E7 + x - wide, LAT_E7 + y - high, LON_E7 + x + wide, LAT_E7 + y + high)
+        true = -1 if area.boundary.intersects(around) else int(area.contains(shapely.Point(LON_E7 + x, LAT_E7 + y)))
+        found.add(true)
+        assert winding(LON_E7 + x, LAT_E7 + y, wide, high, 0, places) == true
+    assert found >= {-1, 0}
+
+
+@pytest.mark.parametrize("weight_and_ratio", [TAIL, (0.0, 1.0), (0.3, 2.0), (0.1, 20.0)])
+def test_beyond_the_margin_there_is_at_most_the_limit_and_hardly_less(weight_and_ratio: tuple[float, float]) -> None:
+    for limit in (0.0025, 1e-6, 1e-12):
+        margin = margin_sigmas(limit, *weight_and_ratio)
+        assert beyond(margin, 1.0, *weight_and_ratio) <= limit * (1.0 + 1e-12)
+        assert margin == 0.0 or beyond(0.75 * margin, 1.0, *weight_and_ratio) > limit
 
 
 def test_beyond_is_the_survival_function_of_the_mixture() -> None:

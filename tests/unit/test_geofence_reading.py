@@ -100,9 +100,18 @@ BAD_ZONES: list[tuple[Any, str]] = [
         WHERE + "coordinates is .*: reaches outside the world: expected .longitude, latitude.",
     ),
     (
-        collection(feature(polygon([[-179, 0], [179, 0], [179, 1], [-179, 0]]))),
+        collection(feature(polygon([[-120, 0], [0, 0], [120, 0], [0, 1], [-120, 0]]))),
         WHERE + "coordinates is .* wider than half the world",
     ),
+    (
+        collection(feature(polygon([[-120, 80], [0, 80], [120, 80], [-120, 80]]))),
+        WHERE + "coordinates is .* goes round a pole",
+    ),
+    (
+        collection(feature(polygon([[120, 0], [220, 0], [220, 1], [120, 0]]))),
+        WHERE + "coordinates is .* reaches too far over the antimeridian",
+    ),
+    (collection(feature(polygon([[0, 0], [361, 0], [361, 1], [0, 0]]))), WHERE + r"coordinates\[0\]\[1\]\[0\] is 361"),
     (
         collection(feature(polygon([[0, 0], [1e-9, 0], [1e-9, 1e-9], [0, 0]]))),
         WHERE + "geometry is .* no larger than the grid",
@@ -116,11 +125,8 @@ BAD_ZONES: list[tuple[Any, str]] = [
     (collection(feature(point(math.nan, 1), radius_m=100)), WHERE + "lon is nan"),
     (collection(feature(point(True, 1), radius_m=100)), WHERE + "lon is True"),
     (collection(feature(point(0), radius_m=100)), WHERE + r"coordinates is \[0\]"),
-    (
-        collection(feature(point(179.999, 10), radius_m=500)),
-        WHERE + "radius_m is 500: reaches over the antimeridian or a pole",
-    ),
-    (collection(feature(point(0, 89.999), radius_m=500)), WHERE + "radius_m is 500: reaches over"),
+    (collection(feature(point(0, 89.999), radius_m=500)), WHERE + "radius_m is 500: reaches over a pole"),
+    (collection(feature(point(180, -89.999), radius_m=500)), WHERE + "radius_m is 500: reaches over a pole"),
 ]
 
 
@@ -176,8 +182,66 @@ def test_good_zones_are_read_as_they_are() -> None:
     assert [zone.version for zone in read_zones(rows)] == [park.version, several.version, disc.version]
 
 
-def test_a_disc_may_end_just_before_the_antimeridian() -> None:
-    assert read_zones(collection(feature(point(179.99, 0), radius_m=1000)))
+@pytest.mark.parametrize("lon", [179.99, 179.9999, 180, -180, -179.9999])
+def test_a_disc_may_lie_over_the_antimeridian(lon: float) -> None:
+    (zone,) = read_zones(collection(feature(point(lon, 10), radius_m=1000)))
+    assert zone.place == Circle(100_000_000, round(lon * 1e7), 1000.0)
+
+
+def box(west: float, south: float, east: float, north: float) -> list[list[float]]:
+    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
+
+
+OVER = shapely.box(178, -18, 182, -15)
+SPLIT = {"type": "MultiPolygon", "coordinates": [[box(178, -18, 180, -15)], [box(-180, -18, -178, -15)]]}
+
+
+@pytest.mark.parametrize("geometry", [
+    SPLIT,
+    SPLIT | {"coordinates": SPLIT["coordinates"][::-1]},
+    polygon(box(178, -18, 182, -15)),
+    polygon(box(-182, -18, -178, -15)),
+    polygon([[178, -18], [-178, -18], [-178, -15], [178, -15], [178, -18]]),
+    polygon([[-178, -18], [-178, -15], [178, -15], [178, -18], [-178, -18]]),
+    {"type": "MultiPolygon", "coordinates": [[box(178, -18, -178, -15)]]},
+])  # fmt: skip
+def test_a_zone_over_the_antimeridian_is_one_area_however_it_is_written(geometry: dict[str, Any]) -> None:
+    """Cut in two (RFC 7946), with longitudes beyond 180, or with a jump from one side to the other."""
+    (zone,) = read_zones(collection(feature(geometry)))
+    assert not isinstance(zone.place, Circle)
+    assert len(shapely.get_parts(zone.place)) == 1
+    assert zone.place.is_valid
+    assert zone.place.equals(OVER)
+
+
+def test_holes_and_islands_go_with_their_zone_over_the_antimeridian() -> None:
+    shell = [[178, -18], [-178, -18], [-178, -15], [178, -15], [178, -18]]
+    rings = [[shell, box(-179, -17, -178.5, -16), box(178.5, -17, 179, -16)], [box(-177, -18, -176, -17)]]
+    (zone,) = read_zones(collection(feature({"type": "MultiPolygon", "coordinates": rings})))
+    assert not isinstance(zone.place, Circle)
+    holes = [shapely.box(181, -17, 181.5, -16), shapely.box(178.5, -17, 179, -16)]
+    expected = shapely.union(OVER - shapely.union_all(holes), shapely.box(183, -18, 184, -17))
+    assert zone.place.equals(shapely.transform(expected, lambda xy: xy - [360, 0]))  # nearer to Greenwich than 184
+
+
+def test_a_zone_that_ends_at_the_antimeridian_stays_where_it_is() -> None:
+    for given, stays in (
+        (box(179, 0, 180, 1), (179, 180)),
+        (box(-180, 0, -179, 1), (-180, -179)),
+        (box(185, 0, 190, 1), (-175, -170)),
+    ):
+        (zone,) = read_zones(collection(feature(polygon(given))))
+        assert not isinstance(zone.place, Circle)
+        assert zone.place.bounds == (stays[0], 0, stays[1], 1)
+
+
+def test_a_faulty_zone_over_the_antimeridian_is_refused_or_mended() -> None:
+    bow_tie = polygon([[178, 0], [-178, 1], [-178, 0], [178, 1], [178, 0]])
+    with pytest.raises(InputError, match=r"is not valid: Self-intersection\[180 0.5\]"):
+        read_zones(collection(feature(bow_tie)))
+    (zone,) = read_zones(collection(feature(bow_tie)), repair=True)
+    assert not isinstance(zone.place, Circle)
+    assert zone.place.area == pytest.approx(2.0)
 
 
 CURFEW = {

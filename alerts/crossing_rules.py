@@ -1,0 +1,152 @@
+"""The rule zone.crossed: the straight way between two fixes that are both outside an exclusion zone leads through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.alert import ALGORITHM, Alert, iso, on_grid
+from alerts.evidence import Scene, chosen, listed
+from alerts.zone_rules import MERGE_GAP_US, zone_alerts
+from engine import flags
+from engine.error_model import TAILS
+from engine.kernels import distance_m
+from engine.times import SECOND_US, parse_time
+from geofence.crossing import CLEAR_SHARE, CROSSING, find_crossings
+from geofence.detour import least_way_m
+from geofence.filter import Columns
+from geofence.zone import Zone
+
+RULE = "zone.crossed"
+GRADE = "low"
+_ROOM = 64
+
+
+class Passage(NamedTuple):
+    """One way across: rows of the trail, its times [us], where on it the zone is met [0 to 1], how much lies inside."""
+
+    before: int
+    start: int
+    end: int
+    after: int
+    start_us: int
+    end_us: int
+    first: float
+    last: float
+    share: float
+    posterior: float
+
+    @property
+    def entered_us(self) -> int:
+        """When the way meets the zone at an even speed, in whole seconds."""
+        return max(self.start_us, self._at(self.first) // SECOND_US * SECOND_US)
+
+    @property
+    def left_us(self) -> int:
+        """When the way leaves the zone at an even speed, in whole seconds."""
+        return min(self.end_us, -(-self._at(self.last) // SECOND_US) * SECOND_US)
+
+    def _at(self, share: float) -> int:
+        return self.start_us + round(share * (self.end_us - self.start_us))
+
+
+def crossing_alerts(scene: Scene, due: list[int]) -> list[Alert]:
+    """The zone.crossed alerts of one zone and wearer as of the scene's instant. Time alone never changes them: `due` stays.
+
+    A passage counts where the zone is in force from fix to fix, and no breach of it is on record for any of that time.
+    """
+    zone = scene.slot.subject.of
+    if scene.slot.subject.kind != "exclusion" or not isinstance(zone, Zone):
+        return []
+    sure = scene.watch.settings.raise_at
+    found = [p for p in passages(scene) if on_grid(p.posterior) >= sure and _is_known(scene, p) and _in_force(zone, p)]
+    if not found:
+        return []
+    breaches = [(parse_time(a.began), parse_time(a.ended) if a.ended else 2**62) for a in zone_alerts(scene, [])]
+    free = [p for p in found if not any(began < p.end_us and p.start_us < ended for began, ended in breaches)]
+    return [_alert(scene, zone, group) for group in _joined(free)]
+
+
+def passages(scene: Scene) -> list[Passage]:
+    """All ways across the zone in the trail, oldest first, however improbable; what fixes in order cannot change is kept."""
+    key = ("passages", scene.slot.number)
+    n_seen, start, found = scene.settled.get(key, (0, 0, []))
+    if n_seen < len(scene.trail):
+        columns = Columns(*(scene.trail.column(name) for name in Columns._fields))
+        rules = flags.WEIGHTLESS, TAILS, scene.watch.settings.correlation_s
+        room: NDArray[Any] = np.empty(_ROOM, CROSSING)
+        n = _ROOM
+        while n == _ROOM:
+            n, start = find_crossings(columns, start, *rules, scene.slot.subject.place, scene.watch.places, room)
+            for before, left, reached, after, *more in room[:n].tolist():
+                times = int(columns.time_us[left]), int(columns.time_us[reached])
+                found = [*found, Passage(before, left, reached, after, *times, *more)]
+        scene.settled[key] = (len(scene.trail), start, found)
+    passed: list[Passage] = found
+    return passed
+
+
+def _is_known(scene: Scene, passage: Passage) -> bool:
+    """Whether the fix that confirms the passage is past."""
+    return int(scene.trail.column("time_us")[passage.after]) <= scene.as_of_us
+
+
+def _in_force(zone: Zone, passage: Passage) -> bool:
+    whole = (passage.start_us, passage.end_us)
+    return whole in zone.in_force(*whole)
+
+
+def _joined(free: Sequence[Passage]) -> list[list[Passage]]:
+    """Passages that begin less than the merge gap after the one before ended are one alert."""
+    groups: list[list[Passage]] = []
+    for passage in free:
+        if groups and passage.entered_us - groups[-1][-1].left_us < MERGE_GAP_US:
+            groups[-1].append(passage)
+        else:
+            groups.append([passage])
+    return groups
+
+
+def _alert(scene: Scene, zone: Zone, group: list[Passage]) -> Alert:
+    sure, strongest = scene.watch.settings.raise_at, max(group, key=lambda p: (p.posterior, -p.start_us))
+    rows = sorted({row for p in group for row in (p.before, p.start, p.end, p.after)})
+    told = [_told(scene, p) for p in group]
+    return Alert(
+        wearer=scene.trail.wearer, device=scene.devices[int(scene.trail.column("device")[group[0].start])], rule=RULE,
+        subject=zone.id, grade=GRADE, condition="cleared", began=iso(group[0].entered_us), began_after=iso(group[0].start_us),
+        ended=iso(group[-1].left_us), posterior=on_grid(strongest.posterior), minutes=0.0, n_fixes=len(rows),
+        fixes=listed(scene, chosen(rows, [row for p in group for row in (p.start, p.end)])),
+        why={
+            "text": _text(zone, group, told[0]),
+            "decided_at": iso(int(scene.trail.column("time_us")[strongest.after])),
+            "threshold": sure, "margin": on_grid(strongest.posterior - sure), "clear_share": CLEAR_SHARE,
+            "subject_version": zone.version, "algorithm": ALGORITHM, "zone": zone.name, "crossings": told,
+        },
+    )  # fmt: skip
+
+
+def _told(scene: Scene, passage: Passage) -> dict[str, Any]:
+    """What is known of one passage; the speed needed is rounded down, so that it never says too much."""
+    column, i, j = scene.trail.column, passage.start, passage.end
+    lat, lon, exclusion_m = column("lat_e7"), column("lon_e7"), column("exclusion_m")
+    gap_s = (passage.end_us - passage.start_us) / 1e6
+    way_m = distance_m(lat[i], lon[i], lat[j], lon[j])
+    needed_m = least_way_m(
+        lon[i], lat[i], exclusion_m[i], lon[j], lat[j], exclusion_m[j], scene.slot.subject.place, scene.watch.places
+    )
+    return {
+        "class": "crossed", "from": iso(passage.start_us), "to": iso(passage.end_us), "gap_s": gap_s,
+        "way_m": round(way_m, 3), "inside_m": round(passage.share * way_m, 3), "speed_mps": round(way_m / gap_s, 2),
+        "required_mps": math.floor(needed_m / gap_s * 100.0) / 100.0,
+        "entered_about": iso(passage.entered_us), "left_about": iso(passage.left_us), "posterior": on_grid(passage.posterior),
+    }  # fmt: skip
+
+
+def _text(zone: Zone, group: list[Passage], first: dict[str, Any]) -> str:
+    text = f"The straight way between two fixes outside exclusion zone {zone.name}, {first['gap_s']:.0f} s apart, "
+    text += f"runs {first['inside_m']:.0f} m through it: probable if the way was straight, not a certain entry"
+    return text if len(group) == 1 else f"{text}; {len(group)} such ways less than 30 minutes apart"

@@ -1,0 +1,1 @@
+"""Calibration: what is said with a probability, beside how often it is true."""

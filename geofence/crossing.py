@@ -1,0 +1,160 @@
+"""Kernels of what lies between fixes: the ways between consecutive clear fixes that cross a place, and how probably they do.
+
+Arrays only. Ways are straight in longitude and latitude (`geofence.chord`); coordinates are 1e-7 degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from engine.jit import kernel
+from engine.kernels import metres_per_e7
+from geofence.chord import chord_part
+from geofence.evidence import side_beyond
+from geofence.filter import COARSE_M
+from geofence.masses import margin_sigmas
+from geofence.polygon_mass import short_way
+
+CROSSING = np.dtype((np.record,
+    [("before", "i8"), ("start", "i8"), ("end", "i8"), ("after", "i8"), ("first", "f8"), ("last", "f8"), ("share", "f8"),
+     ("posterior", "f8")]
+))  # fmt: skip
+"""A way from row `start` to row `end` that meets a place, with the clear fixes before and after it that confirm it; first and
+last are where on the way the place is met [0 to 1], share is how much of it lies inside."""
+
+CLEAR_SHARE = 0.95
+"""A fix is clear of a place that the circle about it which holds the truth with this probability does not touch."""
+_N_DRAWS, _N_DRAWS_TAIL = 2048, 512
+
+
+def _draws() -> Any:
+    """Standard normals (2048, 4): the additive recurrence of the root of x^5 = x + 1 (Roberts 2018, "The unreasonable
+    effectiveness of quasirandom sequences"), by Box and Muller 1958."""
+    root = 1.1673039782614187
+    normals = np.empty((_N_DRAWS, 4))
+    for n in range(_N_DRAWS):
+        u = [(0.5 + (n + 1) * root ** -(k + 1)) % 1.0 for k in range(4)]
+        for k in (0, 2):
+            out, turn = math.sqrt(-2.0 * math.log(u[k])), 2.0 * math.pi * u[k + 1]
+            normals[n, k], normals[n, k + 1] = out * math.cos(turn), out * math.sin(turn)
+    return normals
+
+
+_DRAWS = _draws()
+
+
+@kernel
+def crossing_probability(
+    x1: Any, y1: Any, sigma1_m: float, weight1: float, ratio1: float,
+    x2: Any, y2: Any, sigma2_m: float, weight2: float, ratio2: float, likeness: float, place: int, places: Any,
+) -> float:  # fmt: skip
+    """Probability that the straight way between the true places of two fixes meets a place, within 0.01.
+
+    Both errors are core-and-tail mixtures (weight and ratio of the tail). `likeness` [0 to 1] is how alike they are: the
+    correlation of the normals, and the probability that core or tail is common to both. Quadrature over the four
+    dimensions, at 2048 fixed points for two cores and 512 for each pair with a tail.
+    """
+    ky1, kx1 = metres_per_e7(float(y1))
+    ky2, kx2 = metres_per_e7(float(y2))
+    kx1, kx2, rest = max(kx1, 1e-4), max(kx2, 1e-4), math.sqrt(1.0 - likeness * likeness)
+    both_tails = likeness * min(weight1, weight2) + (1.0 - likeness) * weight1 * weight2
+    total = 0.0
+    for pair in range(4):
+        tail1, tail2 = pair // 2, pair % 2
+        s1 = sigma1_m * ratio1 if tail1 else sigma1_m
+        s2 = sigma2_m * ratio2 if tail2 else sigma2_m
+        n_met, n_draws = 0, _N_DRAWS_TAIL if tail1 or tail2 else _N_DRAWS
+        for n in range(n_draws):
+            ex, ey, fx, fy = _DRAWS[n, 0], _DRAWS[n, 1], _DRAWS[n, 2], _DRAWS[n, 3]
+            first, last, _ = chord_part(
+                np.int64(math.floor(x1 + s1 * ex / kx1 + 0.5)), np.int64(math.floor(y1 + s1 * ey / ky1 + 0.5)),
+                np.int64(math.floor(x2 + s2 * (likeness * ex + rest * fx) / kx2 + 0.5)),
+                np.int64(math.floor(y2 + s2 * (likeness * ey + rest * fy) / ky2 + 0.5)), place, places,
+            )  # fmt: skip
+            n_met += first <= last
+        only1, only2 = weight1 - both_tails, weight2 - both_tails
+        one_core = only1 if tail1 else only2
+        share = both_tails if tail1 and tail2 else (one_core if tail1 or tail2 else 1.0 - only1 - only2 - both_tails)
+        total += share * n_met / n_draws
+    return total
+
+
+@kernel
+def is_clear_of(x: Any, y: Any, sigma_m: float, weight: float, ratio: float, place: int, places: Any) -> bool:
+    """Whether the circle about a fix that holds the truth with CLEAR_SHARE keeps off a place."""
+    radius_m = sigma_m * margin_sigmas(1.0 - CLEAR_SHARE, weight, ratio)
+    box = places.box
+    x = short_way(x, box[place, 0], box[place, 2])
+    dx = max(box[place, 0] - x, x - box[place, 2], 0.0) * places.size[place, 2]
+    dy = max(box[place, 1] - y, y - box[place, 3], 0.0) * places.size[place, 3]
+    return dx * dx + dy * dy > radius_m * radius_m or side_beyond(x, y, radius_m, place, places) == 0
+
+
+@kernel
+def find_crossings(
+    columns: Any, start: int, weightless: int, tails: Any, correlation_s: float,
+    place: int, places: Any, found: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """The ways between consecutive clear fixes that cross a place, from a row of a trail on; fills `found` (CROSSING).
+
+    columns: `geofence.filter.Columns` of the whole trail. Clear: it carries weight and `is_clear_of` the place. A way counts
+    when a clear fix on either side of it confirms it: there and back by one fix alone is none. No gap among the four may be
+    longer than silence. Returns how many were found and the row to go on from: with `found` emptied where it is full, else
+    when more fixes have come.
+    """
+    n_found, h, i, j = 0, -1, -1, -1  # the last three clear fixes
+    for k in range(start, len(columns.time_us)):
+        if columns.flags[k] & weightless:
+            continue
+        x, y = np.int64(columns.lon_e7[k]), np.int64(columns.lat_e7[k])
+        model = columns.model[k]
+        if not is_clear_of(x, y, columns.sigma_m[k], tails[model, 0], tails[model, 1], place, places):
+            continue
+        if j >= 0 and columns.time_us[k] - columns.time_us[j] > columns.silence_us[j]:
+            h, i, j = -1, -1, -1
+        if h >= 0 and columns.time_us[j] > columns.time_us[i]:
+            first, last, share = _way(columns, i, j, place, places)
+            if first <= last and _is_confirmed(columns, h, i, j, k, place, places):
+                if n_found == len(found):
+                    return n_found, h
+                c = found[n_found]
+                c.before, c.start, c.end, c.after, c.first, c.last, c.share = h, i, j, k, first, last, share
+                c.posterior = _way_probability(columns, i, j, tails, correlation_s, place, places)
+                n_found += 1
+        h, i, j = i, j, k
+    return n_found, h if h >= 0 else (i if i >= 0 else (j if j >= 0 else len(columns.time_us)))
+
+
+@kernel
+def _way(columns: Any, i: int, j: int, place: int, places: Any) -> tuple[float, float, float]:
+    return chord_part(columns.lon_e7[i], columns.lat_e7[i], columns.lon_e7[j], columns.lat_e7[j], place, places)
+
+
+@kernel
+def _meets(columns: Any, i: int, j: int, place: int, places: Any) -> bool:
+    first, last, _ = _way(columns, i, j, place, places)
+    return first <= last
+
+
+@kernel
+def _is_confirmed(columns: Any, h: int, i: int, j: int, k: int, place: int, places: Any) -> bool:
+    """Not there and back by one fix alone: where the next way crosses again, the one that leaves the fix out must cross."""
+    if _meets(columns, j, k, place, places) and not _meets(columns, i, k, place, places):
+        return False
+    return not _meets(columns, h, i, place, places) or _meets(columns, h, j, place, places)
+
+
+@kernel
+def _way_probability(columns: Any, i: int, j: int, tails: Any, correlation_s: float, place: int, places: Any) -> float:
+    """`crossing_probability` of two rows; errors stay alike over the filter's correlation time."""
+    coarse = max(1.0, columns.sigma_m[i] / COARSE_M, columns.sigma_m[j] / COARSE_M)
+    likeness = math.exp(-((columns.time_us[j] - columns.time_us[i]) * 1e-6) / (correlation_s * coarse))
+    a, b = columns.model[i], columns.model[j]
+    return crossing_probability(
+        np.int64(columns.lon_e7[i]), np.int64(columns.lat_e7[i]), columns.sigma_m[i], tails[a, 0], tails[a, 1],
+        np.int64(columns.lon_e7[j]), np.int64(columns.lat_e7[j]), columns.sigma_m[j], tails[b, 0], tails[b, 1],
+        likeness, place, places,
+    )  # fmt: skip
