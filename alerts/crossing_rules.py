@@ -16,13 +16,14 @@ from engine import flags
 from engine.error_model import TAILS
 from engine.kernels import distance_m
 from engine.times import SECOND_US, parse_time
-from geofence.crossing import CLEAR_SHARE, CROSSING, find_crossings
+from geofence.crossing import CLEAR_SHARE, CROSSING, clear_sigmas, find_crossings
 from geofence.detour import least_way_m
 from geofence.filter import Columns
 from geofence.zone import Zone
 
 RULE = "zone.crossed"
 GRADE = "low"
+_CLEAR = clear_sigmas(TAILS)
 _ROOM = 64
 
 
@@ -77,7 +78,7 @@ def passages(scene: Scene) -> list[Passage]:
     n_seen, start, found = scene.settled.get(key, (0, 0, []))
     if n_seen < len(scene.trail):
         columns = Columns(*(scene.trail.column(name) for name in Columns._fields))
-        rules = flags.WEIGHTLESS, TAILS, scene.watch.settings.correlation_s
+        rules = flags.WEIGHTLESS, TAILS, _CLEAR, scene.watch.settings.correlation_s
         room: NDArray[Any] = np.empty(_ROOM, CROSSING)
         n = _ROOM
         while n == _ROOM:

@@ -246,14 +246,14 @@ def count_runs(entries: Any, first: int, last: int) -> int:
 
 @kernel
 def measure(frontier: Any, n_cells: int, load: Any, size: Any) -> None:
-    """For each cell of a frontier its load (edges, and 8 for a disc that cuts it) and the words of its record."""
+    """For each cell of a frontier its load (edges, and discs that cut it) and the words of its record."""
     _, cell_cut, _, part_parity, part_cut, entries = frontier
     for c in range(n_cells):
         load[c] = size[c] = 0
         for p in range(cell_cut[c], cell_cut[c + 1]):
             n = part_cut[p + 1] - part_cut[p]
             disc = n == 0 and part_parity[p] == 0
-            load[c] += 8 if disc else n
+            load[c] += 1 if disc else n
             size[c] += 3 if disc else 2 + 2 * count_runs(entries, part_cut[p], part_cut[p + 1])
 
 

@@ -19,6 +19,8 @@ LEAST_BITS = 7
 MOST_SIDE = 6
 N_BOUNDARY, MOST_PER_EDGE, LEAST_PER_EDGE = 2**18, 32, 2
 """About how many cells that a boundary meets are worth their memory, and for each edge: fewer fixes then meet an edge."""
+_EDGES_OF_DISC = 32
+"""What a disc counts for."""
 _LONGER, _LONGER_PER_EDGE = 2**20, 32
 """How much longer than the edges themselves all lists together may become: bounds what stars of needles cost."""
 _MOST_WORDS = 2**29
@@ -171,6 +173,8 @@ def _scratch(n_cols: int, n_rows: int) -> tuple[NDArray[Any], ...]:
 def _fine_bits(shapes: Shapes, pools: Pools) -> int:
     """Bits of a cell so small that smaller ones would not be worth it where few edges are."""
     runs = pools.vertices[shapes.edges + 1].astype(np.int64) - pools.vertices[shapes.edges]
-    length = int(np.abs(runs).sum())
-    n = min(N_BOUNDARY, MOST_PER_EDGE * len(runs)) + LEAST_PER_EDGE * len(runs)
+    discs = shapes.boxes[shapes.disc_of >= 0]
+    length = int(np.abs(runs).sum() + 2 * (discs[:, 2:] - discs[:, :2]).sum())
+    n_edges = len(runs) + _EDGES_OF_DISC * len(discs)
+    n = min(N_BOUNDARY, MOST_PER_EDGE * n_edges) + LEAST_PER_EDGE * n_edges
     return max(LEAST_BITS, (length // max(1, n)).bit_length())

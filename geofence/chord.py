@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.jit import kernel, kernel_part
 from engine.kernels import metres_per_e7, vincenty_m
 from geofence.polygon_mass import short_way, winding
 
@@ -18,7 +18,7 @@ _RAD_PER_E7 = math.pi / 180.0 * 1e-7
 _NEVER = (2.0, -1.0, 0.0)
 
 
-@kernel
+@kernel_part
 def chord_part(x1: Any, y1: Any, x2: Any, y2: Any, place: int, places: Any) -> tuple[float, float, float]:
     """The part of the chord from (x1, y1) to (x2, y2) that a place takes: first and last meeting [0 to 1], share inside.
 
@@ -26,15 +26,20 @@ def chord_part(x1: Any, y1: Any, x2: Any, y2: Any, place: int, places: Any) -> t
     degrees wide; discs to 0.1 mm. The chord takes the shorter way round the world. A stretch that runs exactly along an edge
     is met, and counts in the share as inside or not, as one beside it would.
     """
-    first, last, share = _NEVER
     box = places.box
     x1, y1 = np.int64(x1), np.int64(y1)
     dx, dy = short_way(x2, x1, x1) - x1, np.int64(y2) - y1
     west = short_way(x1, box[place, 0], box[place, 2])
     if west + max(0, dx) < box[place, 0] or west + min(0, dx) > box[place, 2]:
-        return first, last, share
+        return _NEVER
     if y1 + max(0, dy) < box[place, 1] or y1 + min(0, dy) > box[place, 3]:
-        return first, last, share
+        return _NEVER
+    return _place_part(x1, y1, dx, dy, place, places)
+
+
+@kernel
+def _place_part(x1: Any, y1: Any, dx: Any, dy: Any, place: int, places: Any) -> tuple[float, float, float]:
+    first, last, share = _NEVER
     for p in range(places.parts[place], places.parts[place + 1]):
         if places.disc[p, 2] > 0.0:
             a, b = _disc_part(x1, y1, dx, dy, places.disc[p, 0], places.disc[p, 1], places.disc[p, 2])

@@ -9,8 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.jit import kernel
+from engine.jit import kernel, kernel_part
 from engine.kernels import metres_per_e7
 from geofence.chord import chord_part
 from geofence.evidence import side_beyond
@@ -82,36 +83,40 @@ def crossing_probability(
     return total
 
 
-@kernel
-def is_clear_of(x: Any, y: Any, sigma_m: float, weight: float, ratio: float, place: int, places: Any) -> bool:
-    """Whether the circle about a fix that holds the truth with CLEAR_SHARE keeps off a place."""
-    radius_m = sigma_m * margin_sigmas(1.0 - CLEAR_SHARE, weight, ratio)
-    box = places.box
+def clear_sigmas(tails: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The radius that holds CLEAR_SHARE of each error mixture [sigma of the core]; tails (n_models, 2) to (n_models,)."""
+    return np.array([margin_sigmas(1.0 - CLEAR_SHARE, weight, ratio) for weight, ratio in tails])
+
+
+@kernel_part
+def is_clear_of(x: Any, y: Any, radius_m: float, place: int, places: Any) -> bool:
+    """Whether the circle about a fix keeps off a place: the distance to its box first."""
+    box, size = places.box, places.size
     x = short_way(x, box[place, 0], box[place, 2])
-    dx = max(box[place, 0] - x, x - box[place, 2], 0.0) * places.size[place, 2]
-    dy = max(box[place, 1] - y, y - box[place, 3], 0.0) * places.size[place, 3]
+    dx = max(box[place, 0] - x, x - box[place, 2], 0.0) * size[place, 2]
+    dy = max(box[place, 1] - y, y - box[place, 3], 0.0) * size[place, 3]
     return dx * dx + dy * dy > radius_m * radius_m or side_beyond(x, y, radius_m, place, places) == 0
 
 
 @kernel
 def find_crossings(
-    columns: Any, start: int, weightless: int, tails: Any, correlation_s: float,
+    columns: Any, start: int, weightless: int, tails: Any, clear: Any, correlation_s: float,
     place: int, places: Any, found: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """The ways between consecutive clear fixes that cross a place, from a row of a trail on; fills `found` (CROSSING).
 
-    columns: `geofence.filter.Columns` of the whole trail. Clear: it carries weight and `is_clear_of` the place. A way counts
-    when a clear fix on either side of it confirms it: there and back by one fix alone is none. No gap among the four may be
-    longer than silence. Returns how many were found and the row to go on from: with `found` emptied where it is full, else
-    when more fixes have come.
+    columns: `geofence.filter.Columns` of the whole trail. Clear: it carries weight and `is_clear_of` the place with the radius
+    of `clear_sigmas`. A way counts when a clear fix on either side of it confirms it: there and back by one fix alone is none.
+    No gap among the four may be longer than silence. Returns how many were found and the row to go on from: with `found`
+    emptied where it is full, else when more fixes have come.
     """
     n_found, h, i, j = 0, -1, -1, -1  # the last three clear fixes
     for k in range(start, len(columns.time_us)):
         if columns.flags[k] & weightless:
             continue
-        x, y = np.int64(columns.lon_e7[k]), np.int64(columns.lat_e7[k])
-        model = columns.model[k]
-        if not is_clear_of(x, y, columns.sigma_m[k], tails[model, 0], tails[model, 1], place, places):
+        if not is_clear_of(
+            columns.lon_e7[k], columns.lat_e7[k], columns.sigma_m[k] * clear[columns.model[k]], place, places
+        ):
             continue
         if j >= 0 and columns.time_us[k] - columns.time_us[j] > columns.silence_us[j]:
             h, i, j = -1, -1, -1
@@ -128,18 +133,18 @@ def find_crossings(
     return n_found, h if h >= 0 else (i if i >= 0 else (j if j >= 0 else len(columns.time_us)))
 
 
-@kernel
+@kernel_part
 def _way(columns: Any, i: int, j: int, place: int, places: Any) -> tuple[float, float, float]:
     return chord_part(columns.lon_e7[i], columns.lat_e7[i], columns.lon_e7[j], columns.lat_e7[j], place, places)
 
 
-@kernel
+@kernel_part
 def _meets(columns: Any, i: int, j: int, place: int, places: Any) -> bool:
     first, last, _ = _way(columns, i, j, place, places)
     return first <= last
 
 
-@kernel
+@kernel_part
 def _is_confirmed(columns: Any, h: int, i: int, j: int, k: int, place: int, places: Any) -> bool:
     """Not there and back by one fix alone: where the next way crosses again, the one that leaves the fix out must cross."""
     if _meets(columns, j, k, place, places) and not _meets(columns, i, k, place, places):
@@ -147,7 +152,7 @@ def _is_confirmed(columns: Any, h: int, i: int, j: int, k: int, place: int, plac
     return not _meets(columns, h, i, place, places) or _meets(columns, h, j, place, places)
 
 
-@kernel
+@kernel_part
 def _way_probability(columns: Any, i: int, j: int, tails: Any, correlation_s: float, place: int, places: Any) -> float:
     """`crossing_probability` of two rows; errors stay alike over the filter's correlation time."""
     coarse = max(1.0, columns.sigma_m[i] / COARSE_M, columns.sigma_m[j] / COARSE_M)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.jit import kernel, kernel_part
 from engine.kernels import distance_m, metres_per_e7
 from geofence.chord import chord_part
 from geofence.polygon_mass import short_way, winding
@@ -167,7 +167,7 @@ def _least_over(
     return best
 
 
-@kernel
+@kernel_part
 def _box_m(x: Any, y: Any, place: int, places: Any) -> float:
     """No more than the distance of a fix to a place: that to its box."""
     x = short_way(x, places.box[place, 0], places.box[place, 2])

@@ -15,8 +15,6 @@ from engine.jit import kernel
 from engine.kernels import distance_m, metres_per_e7
 from geofence.normal import tabled_density, tabled_phi
 from geofence.polygon_mass import REACH, polygon_mass
-from geofence.polygon_mass import short_way as short_way  # noqa: PLC0414  until chord, crossing, detour take it from there
-from geofence.polygon_mass import winding as winding  # noqa: PLC0414
 
 _SQRT2 = math.sqrt(2.0)
 _SQRT_2PI = math.sqrt(2.0 * math.pi)

@@ -80,6 +80,8 @@ class Monitor:
         n_unassigned = int(np.count_nonzero(~known))
         if n_unassigned:
             batch, activation = batch.take(known), activation[known]
+        if not len(batch):
+            return Taken([], [], n_unassigned=n_unassigned, n_ahead=n_ahead)
         names, wearer, percentile, silence_us, model = self._plan(activation)
         arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us, model)
         trails, firsts = [], []

@@ -41,7 +41,7 @@ def _of_town(seed: int, wearers: int, days: int) -> Absences:
     raised: dict[str, list[Interval]] = {}
     for alert in replay(world.fixes, conditions, int(world.fixes.time_us.max())).alerts:
         if alert.rule in RULES:
-            raised.setdefault(alert.subject, []).append(_span(alert, world.end_us))
+            raised.setdefault(alert.subject, []).append(span_of(alert, world.end_us))
     away: dict[str, list[Interval]] = {}
     for kept in world.truth.curfews:
         away.setdefault(kept.curfew, []).extend(kept.away)
@@ -49,15 +49,17 @@ def _of_town(seed: int, wearers: int, days: int) -> Absences:
     true = [
         (name, span) for name, spans in away.items() for span in spans if span[1] - span[0] > grace_us[name] + MARGIN_US
     ]
-    n_false = sum(not _meets(span, away.get(name, [])) for name, spans in raised.items() for span in spans)
+    n_false = sum(not meets(span, away.get(name, [])) for name, spans in raised.items() for span in spans)
     return Absences(
-        len(world.truth.curfews), n_false, len(true), sum(_meets(span, raised.get(name, [])) for name, span in true)
+        len(world.truth.curfews), n_false, len(true), sum(meets(span, raised.get(name, [])) for name, span in true)
     )
 
 
-def _span(alert: Alert, end_us: int) -> Interval:
+def span_of(alert: Alert, end_us: int) -> Interval:
+    """From when to when an alert says, to `end_us` where it is open."""
     return parse_time(alert.began), parse_time(alert.ended) if alert.ended else end_us
 
 
-def _meets(span: Interval, others: Iterable[Interval]) -> bool:
+def meets(span: Interval, others: Iterable[Interval]) -> bool:
+    """Whether an interval has time in common with any of the others."""
     return any(start < span[1] and span[0] < end for start, end in others)

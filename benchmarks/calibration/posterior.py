@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.calibration.reliability import UNDECIDED, bins, calibration_error
-from benchmarks.calibration.stays import Stay, beside, phone_stays, receiver_stays, trails_of
+from benchmarks.calibration.stays import Stay, beside, phone_stays, receiver_stays, simulated_stays, trails_of
 from benchmarks.calibration.visits import Errors, draw_scene
 from engine import flags
 from engine.kernels import distances_m
@@ -22,8 +22,9 @@ from geofence.places import compile_places
 from geofence.zone import Circle
 from tagwatch.simulate.world import simulate
 
+MEMORIES_S = (0.0, 180.0, 600.0)
 ROUNDS = 20  # discs beside each stay, a tenth of them about it: the base rate of exclusion zones
-_SPARED_FIXES = 20  # at the beginning of a stay, until the filter has seen where it is
+_SPARED_FIXES = 5  # at the beginning of a stay, until the filter has seen where it is
 
 
 class Reliability(NamedTuple):
@@ -37,17 +38,20 @@ class Reliability(NamedTuple):
     bins: list[tuple[float, float]]
 
 
-def reliability(n_days: int = 800, seed: int = 78, towns: Sequence[int] = (12, 13)) -> list[Reliability]:
-    """Days about exclusion discs by the memory of the errors, curfews of towns, stays of phones and of receivers."""
-    found = []
-    for memory_s in (0.0, 180.0, 600.0):
-        found.append(_row(f"visits, memory {memory_s:.0f} s", _of_visits(seed, n_days, memory_s)))
-    if towns:
-        found.append(_row("curfews of towns", [piece for seed in towns for piece in _of_town(seed)]))
-    rng = np.random.default_rng(seed)
-    for kind, stays in (("stays of phones", phone_stays()), ("receivers", receiver_stays())):
+def reliability(
+    n_stays: int = 100, n_days: int = 500, seed: int = 78, towns: Sequence[int] = (12, 13)
+) -> list[Reliability]:
+    """Discs beside and about stays, simulated (by the memory of their errors), of phones and of receivers: one in ten holds the
+    stay, as the base rate of exclusion zones says. Then people who come and go: days about discs, curfews of towns."""
+    rng, found = np.random.default_rng(seed), []
+    kinds = [(f"stays, memory {m:.0f} s", simulated_stays(n_stays, Errors(m), seed)) for m in MEMORIES_S]
+    kinds += [("stays of phones", phone_stays()), ("receivers", receiver_stays())]
+    for kind, stays in kinds:
         if stays:
             found.append(_row(kind, [_beside(stay, k % 10 == 0, rng) for stay in stays for k in range(ROUNDS)]))
+    found.append(_row("visits", [piece for m in MEMORIES_S for piece in _of_visits(seed, n_days, m)]))
+    if towns:
+        found.append(_row("curfews of towns", [piece for town in towns for piece in _of_town(town)]))
     return found
 
 

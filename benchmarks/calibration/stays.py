@@ -1,4 +1,4 @@
-"""Real stays: phones of people who stayed and receivers that did not move, as trails, with the place where they truly were."""
+"""Stays: phones of people who stayed, receivers that did not move, simulated ones; as trails, with the true place."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.calibration.dwells import DATA
+from benchmarks.calibration.visits import START_US, Errors, remembering, seen
 from engine.activations import Activation
 from engine.error_model import number_of
 from engine.fixes import SOURCES, Fixes
+from engine.kernels import metres_per_e7
 from engine.trail import Trail, arrange
 
 MIS_SEGMENTED_M = 300.0  # a stay whose median drift is larger was cut wrongly
 PHONE_PERCENTILE, TAG_PERCENTILE = 0.68, 0.95
-MOST_RADIUS_M = 20_000.0
+MOST_RADIUS_M, SIMULATED_S = 20_000.0, 10_800.0
 THINNED_S = 10  # of a receiver that reports every second
 
 
@@ -53,6 +55,21 @@ def phone_stays() -> list[Stay]:
 def receiver_stays() -> list[Stay]:
     """Two receivers that reported for an hour and more, a fix every ten seconds, no radius. Empty without the data."""
     return [_receiver(name) for name in ("east", "west")] if (DATA / "static_gnss").exists() else []
+
+
+def simulated_stays(n: int, errors: Errors, seed: int) -> list[Stay]:
+    """Stays of three hours by a tag indoors, whose errors are those of `visits`."""
+    rng, lat, lon = np.random.default_rng(seed), 53.0, -1.0
+    north, east = metres_per_e7(lat * 1e7)
+    ts = np.arange(0.0, SIMULATED_S, errors.interval_s)
+    found = []
+    for number in range(n):
+        radius_m = np.clip(20.0 * np.exp(0.4 * remembering(len(ts), errors.interval_s, 600.0, rng)), 3.0, 150.0)
+        x, y = seen(np.zeros(len(ts)), np.zeros(len(ts)), radius_m, errors, rng)
+        rows = pd.DataFrame({"lat": lat + y / north * 1e-7, "lon": lon + x / east * 1e-7})
+        trail = _trail(f"s{number}", START_US * 1e-6 + ts, rows, radius_m, TAG_PERCENTILE, "tag")
+        found.append(Stay(trail, lat, lon, SIMULATED_S / 86_400.0, TAG_PERCENTILE))
+    return found
 
 
 def _receiver(name: str) -> Stay:

@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from engine.fixes import SOURCES, Fixes
 from engine.kernels import metres_per_e7
@@ -203,11 +204,8 @@ def remembering(n: int, dt_s: float, memory_s: float, rng: Generator) -> Floats:
     noise = rng.standard_normal(n)
     decay = math.exp(-dt_s / memory_s) if memory_s else 0.0
     fresh = math.sqrt(1.0 - decay * decay)
-    series, value = np.empty(n), float(noise[0])
-    for i in range(n):
-        value = decay * value + fresh * float(noise[i]) if i else value
-        series[i] = value
-    return series
+    series, _ = lfilter([fresh], [1.0, -decay], noise, zi=noise[:1] * (1.0 - fresh))
+    return np.asarray(series)
 
 
 def _visits(wearer: int, shape: shapely.Polygon | float, day: _Day, t_s: Floats, radius: Floats) -> list[Visit]:

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from engine.kernels import metres_per_e7
 from geofence.chord import chord_part
-from geofence.crossing import crossing_probability, is_clear_of
+from geofence.crossing import clear_sigmas, crossing_probability, is_clear_of
 from geofence.detour import least_way_m
 from geofence.places import Places, compile_places
 from geofence.zone import Circle, Place
@@ -212,11 +212,11 @@ def test_a_clear_fix_has_its_circle_off_the_place(seed: int, sigma_m: float) -> 
     rng = np.random.default_rng(seed)
     area = shapely.transform(star(rng, 7, 4000, 9000), lambda c: (c * (0.011 / KX, 0.011 / KY) + (LON_E7, LAT_E7)) / 1e7)
     assume(area.is_valid)
-    places = places_of(area)
+    places, radius_m = places_of(area), sigma_m * float(clear_sigmas(np.array([(0.06, 3.6)]))[0])
     plane = shapely.transform(area, lambda c: (c * 1e7 - (LON_E7, LAT_E7)) * (KX, KY))
     for x, y in rng.uniform(-500, 500, (40, 2)):
         apart = plane.distance(shapely.Point(x, y))
-        clear = is_clear_of(round(LON_E7 + x / KX), round(LAT_E7 + y / KY), sigma_m, 0.06, 3.6, 0, places)
+        clear = is_clear_of(round(LON_E7 + x / KX), round(LAT_E7 + y / KY), radius_m, 0, places)
         rest = lambda d: 0.94 * math.exp(-d * d / 2) + 0.06 * math.exp(-d * d / 2 / 3.6**2)  # noqa: E731
         if clear:
             assert rest(apart / sigma_m) < 0.0502

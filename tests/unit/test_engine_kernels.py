@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 import pytest
@@ -16,12 +17,17 @@ from engine.fixes import CONTENT, Fixes
 from engine.kernels import (
     FLAG_STATE,
     content_hash,
+    count_owners,
     distance_m,
     distances_m,
+    fill_seconds,
+    fill_units,
     find_interval,
     flag_implausible,
     flag_same_time,
+    place_rows,
     surely_slow,
+    survey_rows,
 )
 
 WGS84 = Geod(ellps="WGS84")
@@ -244,3 +250,52 @@ def test_same_time_flags_equal_plain_python(drawn: list[tuple[int, int, int, flo
 def test_flags_have_names() -> None:
     assert flags.flag_names(flags.IMPLAUSIBLE | flags.SAME_TIME) == ["implausible", "same time"]
     assert len(flags.FLAG_NAMES) == 6
+
+
+# --- files and shares
+
+LIMITS = st.sampled_from([(10_000_000, -90.0, 90.0, False), (100, 0.0, 20_000_000.0, False), (1, 0.0, 1000.0, True)])
+
+
+@given(st.lists(st.floats(-1e7, 1e7) | st.decimals(-90, 90, places=8).map(float) | st.just(math.nan), max_size=30), LIMITS)
+def test_units_are_those_of_the_decimal_text(values: list[float], limits: tuple[int, float, float, bool]) -> None:
+    scale, least, most, whole = limits
+    out = np.zeros(len(values), np.int32)
+    n_absent, n_odd = fill_units(np.array(values), scale, least, most, whole, -1_999, out)
+    good = [least <= v <= most and (not whole or v == math.floor(v)) for v in values]
+    assert (n_absent, n_odd) == (sum(map(math.isnan, values)), len(values) - sum(map(math.isnan, values)) - sum(good))
+    for value, fine, units in zip(values, good, out.tolist(), strict=True):
+        exact = (Decimal(repr(value)) * scale).to_integral_value(ROUND_HALF_EVEN) if fine else -1_999
+        assert units == exact
+
+
+@given(st.lists(st.integers(-(2**61), 2**61), min_size=1), st.sampled_from([1, 1000, 1_000_000]))
+def test_seconds_are_rounded_down(times: list[int], per_second: int) -> None:
+    out = np.empty(len(times), np.int64)
+    expected = [t // per_second for t in times]
+    assert fill_seconds(np.array(times), per_second, out) == (min(expected), max(expected))
+    assert out.tolist() == expected
+
+
+@given(st.lists(st.integers(0, 4), min_size=1))
+def test_a_survey_counts_rows_and_runs(device: list[int]) -> None:
+    found = np.zeros((5, 3), np.int64)
+    cut = len(device) // 2
+    n_runs = sum(survey_rows(np.array(device[a:b], np.int32), a, found) for a, b in ((0, cut), (cut, len(device))))
+    whole = sum(len(list(itertools.groupby(device[a:b]))) for a, b in ((0, cut), (cut, len(device))))
+    assert n_runs == whole
+    for d in set(device):
+        rows = [k for k, other in enumerate(device) if other == d]
+        assert found[d].tolist() == [len(rows), rows[0], rows[-1]]
+
+
+@given(st.lists(st.integers(-1, 4)))
+def test_rows_are_placed_by_owner_in_their_order(owner: list[int]) -> None:
+    counts = np.zeros(5, np.int64)
+    in_order = count_owners(np.array(owner, np.int32), counts)
+    expected = [k for d in range(5) for k, other in enumerate(owner) if other == d]
+    assert in_order == (expected == list(range(len(owner))))
+    assert counts.tolist() == [owner.count(d) for d in range(5)]
+    rows = np.empty(len(expected), np.int64)
+    place_rows(np.array(owner, np.int32), np.cumsum(counts) - counts, rows)
+    assert rows.tolist() == expected

@@ -14,12 +14,13 @@ from engine.error_model import TAILS
 from engine.flags import IMPLAUSIBLE, WEIGHTLESS
 from engine.kernels import distance_m, metres_per_e7
 from geofence.chord import chord_part
-from geofence.crossing import CROSSING, crossing_probability, find_crossings
+from geofence.crossing import CROSSING, clear_sigmas, crossing_probability, find_crossings
 from geofence.detour import COULD, COULD_NOT, CROSSED, NO_PAIR, classify_gaps, least_way_m
 from geofence.filter import Columns
 from geofence.places import Places, compile_places
 from geofence.zone import Circle
 
+CLEAR = clear_sigmas(TAILS)
 LAT_E7, LON_E7 = 530_000_000, -10_000_000
 KY, KX = metres_per_e7(float(LAT_E7))
 
@@ -44,7 +45,7 @@ def columns_of(
 
 def found_in(columns: Columns, places: Places, room: int = 8, start: int = 0) -> NDArray[Any]:
     found: NDArray[Any] = np.empty(room, CROSSING)
-    n, _ = find_crossings(columns, start, WEIGHTLESS, TAILS, 300.0, 0, places, found)
+    n, _ = find_crossings(columns, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found)
     return found[:n]
 
 
@@ -150,7 +151,7 @@ def test_little_room_and_a_later_start_change_nothing() -> None:
         seen = Columns(*(column[:stop] for column in columns))
         n = 7
         while n == 7:
-            n, start = find_crossings(seen, start, WEIGHTLESS, TAILS, 300.0, 0, places, found)
+            n, start = find_crossings(seen, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found)
             pieces += found[:n].tolist()
     assert pieces == whole.tolist()
 

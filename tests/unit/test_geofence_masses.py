@@ -244,6 +244,19 @@ def test_most_mass_is_the_mass_at_the_best_spot(shape: Place) -> None:
         assert most_mass(sigma, *TAIL, area, width) <= 1.3 * at_centre
 
 
+def test_a_thin_part_does_not_make_a_place_seem_thin() -> None:
+    """A disc and a long corridor far from it: the most is not less than the disc alone holds."""
+    corridor = polygon_of(rectangle(5000, -1.5, 25_000, 1.5))
+    both, alone = (
+        compile_places([(Circle(LAT_E7, LON_E7, 100.0), corridor)]),
+        compile_places([(Circle(LAT_E7, LON_E7, 100.0),)]),
+    )
+    for sigma in (2.0, 50.0, 400.0):
+        most = [most_mass(sigma, *TAIL, *places.size[0, :2]) for places in (both, alone)]
+        assert most[0] >= most[1]
+        assert most[0] + 1e-6 >= inside_mass(LON_E7, LAT_E7, sigma, *TAIL, 0, both)
+
+
 def test_relaxing_goes_to_the_base_rate_and_knows_no_cuts() -> None:
     assert relaxed(4.0, 0.1, 1e9, 1800) == pytest.approx(math.log(0.1 / 0.9))
     assert relaxed(-2.0, 0.5, 0.0, 1800) == pytest.approx(-2.0)

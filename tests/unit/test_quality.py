@@ -105,7 +105,7 @@ def test_circles_of_a_scene_hold_the_truth_less_often_than_they_say() -> None:
 
 
 def test_far_fewer_false_alarms_than_a_plain_test_and_half_as_late_as_five_in_a_row() -> None:
-    rows = {row.rule: row for row in scores(Errors(180.0), 60, SEED)}
+    rows = {row.rule: row for row in scores(Errors(180.0), 50, SEED, (0.8, 0.95))}
     plain, fifth, ours, limit = (rows[name] for name in (PLAIN.name, FIFTH.name, "(d) ours at 0.95", LIMIT.name))
     assert plain.n_false >= 20
     assert 20 * ours.n_false <= plain.n_false
