@@ -12,7 +12,7 @@ ALGORITHM = "tagwatch-2"
 """Version of the rules and of the filter; a new one decides from its release on."""
 
 GRADES = {
-    "zone.exclusion": "critical", "zone.inclusion": "high",
+    "zone.exclusion": "critical", "zone.inclusion": "high", "zone.crossed": "low",
     "curfew.absent": "high", "curfew.left": "high",
     "curfew.start": "medium", "curfew.late": "medium", "curfew.end": "medium", "curfew.unverified": "medium",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.alert import ALGORITHM, Alert, iso, on_grid
+from alerts.alert import ALGORITHM, GRADES, Alert, iso, on_grid
 from alerts.evidence import Scene, chosen, listed
 from alerts.zone_rules import MERGE_GAP_US, zone_alerts
 from engine import flags
@@ -22,7 +22,6 @@ from geofence.filter import Columns
 from geofence.zone import Zone
 
 RULE = "zone.crossed"
-GRADE = "low"
 _CLEAR = clear_sigmas(TAILS)
 _ROOM = 64
 
@@ -118,7 +117,7 @@ def _alert(scene: Scene, zone: Zone, group: list[Passage]) -> Alert:
     told = [_told(scene, p) for p in group]
     return Alert(
         wearer=scene.trail.wearer, device=scene.devices[int(scene.trail.column("device")[group[0].start])], rule=RULE,
-        subject=zone.id, grade=GRADE, condition="cleared", began=iso(group[0].entered_us), began_after=iso(group[0].start_us),
+        subject=zone.id, grade=GRADES[RULE], condition="cleared", began=iso(group[0].entered_us), began_after=iso(group[0].start_us),
         ended=iso(group[-1].left_us), posterior=on_grid(strongest.posterior), minutes=0.0, n_fixes=len(rows),
         fixes=listed(scene, chosen(rows, [row for p in group for row in (p.start, p.end)])),
         why={

@@ -182,27 +182,33 @@ def split(
 ) -> int:  # fmt: skip
     """Split the cells order[start:] by their grids (n, 7) into the next frontier `out`; returns the first that found no room.
 
-    used: cells, parts and entries in `out`, words of nodes, and how much longer the lists may yet become; a cell whose
-    split would take more stays whole. A grid of address -1 gets a new node, and its cell in `target` the node's value.
+    used: cells, parts and entries in `out`, words of nodes, and how much longer the lists may yet become, and how
+    many cells, parts and entries are asked for; a cell whose lists would grow too long stays whole. A grid of address -1 gets a new node, and its cell in `target` the node's value.
     """
     cells, cell_cut, _, _, part_cut, _ = frontier
     n_part, n_entry, n_load, stamp = scratch[:4]
     for i in range(start, len(order)):
         first, last = cell_cut[order[i]], cell_cut[order[i] + 1]
         west, south, bits, n_cols, n_rows, address, stride = grids[i]
-        grid = (west, south, bits, n_cols, n_rows, used[3] if address < 0 else address, stride)
-        for c in range(n_cols * n_rows):
-            n_part[c] = n_entry[c] = n_load[c] = 0
-            stamp[c] = -1
-        deal(False, first, last, frontier, grid, whole, shapes, scratch, out, nodes)
-        n_cells = n_parts = n_entries = 0
-        for c in range(n_cols * n_rows):
-            if n_load[c] > 0 or n_part[c] > 1:
-                n_cells, n_parts, n_entries = n_cells + 1, n_parts + n_part[c], n_entries + n_entry[c]
-        longer = n_parts + n_entries - (last - first) - (part_cut[last] - part_cut[first])
+        n_before = last - first + part_cut[last] - part_cut[first]
+        while True:
+            grid = (west, south, bits, n_cols, n_rows, used[3] if address < 0 else address, stride)
+            for c in range(n_cols * n_rows):
+                n_part[c] = n_entry[c] = n_load[c] = 0
+                stamp[c] = -1
+            deal(False, first, last, frontier, grid, whole, shapes, scratch, out, nodes)
+            n_cells = n_parts = n_entries = 0
+            for c in range(n_cols * n_rows):
+                if n_load[c] > 0 or n_part[c] > 1:
+                    n_cells, n_parts, n_entries = n_cells + 1, n_parts + n_part[c], n_entries + n_entry[c]
+            longer = n_parts + n_entries - n_before
+            if whole or n_cols == 2 or n_before <= 32 or longer <= 3 * n_before:
+                break
+            bits, n_cols, n_rows, stride = bits + 1, n_cols >> 1, n_rows >> 1, stride >> 1  # a bundle: in small steps
         if not whole and longer > used[4]:
             continue
-        if used[0] + n_cells >= len(out[0]) or used[1] + n_parts >= len(out[2]) or used[2] + n_entries > len(out[5]):
+        used[5], used[6], used[7] = used[0] + n_cells + 1, used[1] + n_parts + 1, used[2] + n_entries
+        if used[5] > len(out[0]) or used[6] > len(out[2]) or used[7] > len(out[5]):
             return i
         lay_out(grid, scratch, out, used)
         deal(True, first, last, frontier, grid, whole, shapes, scratch, out, nodes)

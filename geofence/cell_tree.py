@@ -128,7 +128,7 @@ class CellTree:
         scratch = _scratch(int(grids[:, 3].max(initial=1)), int(grids[:, 4].max(initial=1)))
         n_parts = int(level.arrays[1][level.n_cells])
         out = _Frontier(level.n_cells * 2 + 64, n_parts * 2 + 64, int(level.arrays[4][n_parts]) * 2 + 64)
-        used = np.array([0, 0, 0, -(-self.nodes.n // 4) * 4, self._longer])
+        used = np.array([0, 0, 0, -(-self.nodes.n // 4) * 4, self._longer, 0, 0, 0])
         is_split = np.zeros(level.n_cells, np.bool_)
         into = self.nodes.words if target is None else target
         nodes = into if whole else self.nodes.words
@@ -155,11 +155,10 @@ class _Frontier:
         )  # fmt: skip
 
     def grow(self, used: NDArray[np.int64]) -> None:
-        """Twice the room where half is used."""
-        counts = used[[0, 0, 1, 1, 1, 2]]
+        """At least twice the room where it does not suffice."""
         self.arrays = tuple(
-            np.concatenate([a, np.zeros_like(a)]) if 2 * n + 8192 > len(a) else a
-            for a, n in zip(self.arrays, counts, strict=True)
+            np.concatenate([a, np.zeros((max(len(a), int(n)), *a.shape[1:]), a.dtype)]) if n >= len(a) else a
+            for a, n in zip(self.arrays, used[[5, 5, 6, 6, 6, 7]], strict=True)
         )
 
 

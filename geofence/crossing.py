@@ -133,6 +133,32 @@ def find_crossings(
     return n_found, h if h >= 0 else (i if i >= 0 else (j if j >= 0 else len(columns.time_us)))
 
 
+@kernel
+def may_cross(
+    cuts: Any, lon_e7: Any, lat_e7: Any, reach_m: Any, weight: Any, parts: Any, roster: Any, exclusion: Any, place: Any,
+    outer: Any, found: Any,
+) -> None:  # fmt: skip
+    """Set found (n,) where the box of a wearer's latest fixes, with their reach, meets one of his exclusion zones' boxes.
+
+    Wearer p has the rows cuts[p]:cuts[p + 1] of the columns, of which those with weight count, and the slots
+    parts[p, 0]:parts[p, 1] of the roster; exclusion and place are by slot, outer by place [1e-7 degree].
+    """
+    for p in range(len(found)):
+        west = south = 4e9
+        east = north = -4e9
+        for i in range(cuts[p], cuts[p + 1]):
+            if weight[i]:
+                high = reach_m[i] * 91.0  # a metre is at most 90.5 units of 1e-7 degree of latitude
+                wide = high / max(0.01, math.cos(min(abs(lat_e7[i]) * 1e-7 + 0.5, 89.0) * math.pi / 180.0))
+                west, east = min(west, lon_e7[i] - wide), max(east, lon_e7[i] + wide)
+                south, north = min(south, lat_e7[i] - high), max(north, lat_e7[i] + high)
+        found[p] = False
+        for k in range(parts[p, 0], parts[p, 1]):
+            box = place[roster[k]]
+            if exclusion[roster[k]] and west <= outer[box, 2] and east >= outer[box, 0]:
+                found[p] = found[p] or (south <= outer[box, 3] and north >= outer[box, 1])
+
+
 @kernel_part
 def _way(columns: Any, i: int, j: int, place: int, places: Any) -> tuple[float, float, float]:
     return chord_part(columns.lon_e7[i], columns.lat_e7[i], columns.lon_e7[j], columns.lat_e7[j], place, places)

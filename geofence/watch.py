@@ -18,6 +18,7 @@ from engine import flags
 from engine.trail import CHECKPOINT_EVERY, Trail
 from geofence.catalogue import Catalogue
 from geofence.check import FRESH, Advanced, Check, FilterSettings, reaches
+from geofence.crossing import may_cross
 from geofence.curfew import Curfew
 from geofence.filter import BLOCK, CHANGE, FILTER_STATE, SINGLE, UNKNOWN, Columns
 from geofence.places import Places, compile_places
@@ -102,7 +103,8 @@ class Watch:
     def feed(self, trails: Sequence[Trail], firsts: Sequence[int]) -> list[bool]:
         """Bring the slots of these trails up to date, each from its first changed row on.
 
-        Returns for each trail whether any of its changes of state were added, altered or taken back.
+        Returns for each trail whether any of its changes of state were added, altered or taken back, or a way between fixes
+        may have crossed a zone: where it is False, no alert of the wearer but its length has changed.
         """
         feed, moved = _Feed(self.check), []
         for trail, first, near in zip(trails, firsts, self._near(trails, firsts), strict=True):
@@ -117,7 +119,7 @@ class Watch:
                 feed.add(trail, 0, new)
         changed = feed.run()
         return [
-            was or any(slot.number in changed for slot in self._slots[trail.wearer].values())
+            was or trail.wearer in feed.near_zones or any(s.number in changed for s in self._slots[trail.wearer].values())
             for trail, was in zip(trails, moved, strict=True)
         ]
 
@@ -171,11 +173,13 @@ class _Feed:
         self._check = check
         self._short: list[tuple[Trail, int, list[Slot]]] = []
         self._changed: set[int] = set()
+        self.near_zones: set[str] = set()
 
     def add(self, trail: Trail, start: int, slots: list[Slot]) -> None:
         """Feed these slots the trail's rows from `start` on."""
         if len(trail) - start >= _LONG:
             self._feed([(trail, start, slots)])
+            self.near_zones.add(trail.wearer)
         elif len(trail) > start:
             self._short.append((trail, start, slots))
 
@@ -183,6 +187,7 @@ class _Feed:
         """Feed what is left; returns the numbers of all slots that changed."""
         if self._short:
             self._feed(self._short)
+            self._find_near_zones()
         return self._changed
 
     def _feed(self, pieces: Sequence[tuple[Trail, int, list[Slot]]]) -> None:
@@ -200,6 +205,24 @@ class _Feed:
         if len(done.changes) or len(done.kept):
             self._note({slot.number: slot for _, _, slots in pieces for slot in slots}, done)
 
+    def _find_near_zones(self) -> None:
+        """Note the wearers whose latest fixes, far enough back for four of them to carry weight, come near a zone of theirs."""
+        names = ("lon_e7", "lat_e7", "sigma_m", "model", "flags")
+        rows, parts, roster = [], [], []
+        for trail, start, slots in self._short:
+            back = next(b for b in (16, 512, start) if b >= start or _n_weighty(trail, start - b) >= 4)
+            rows.append([trail.column(name)[max(0, start - back) :] for name in names])
+            parts.append((len(roster), len(roster) + len(slots)))
+            roster += [slot.number for slot in slots]
+        lon, lat, sigma, model, bits = (np.concatenate(column) for column in zip(*rows, strict=True))
+        cuts, found = np.cumsum([0, *(len(row[0]) for row in rows)]), np.zeros(len(rows), np.bool_)
+        check = self._check
+        may_cross(
+            cuts, lon, lat, sigma * reaches()[model], (bits & flags.WEIGHTLESS) == 0, np.array(parts), np.array(roster),
+            check.slots.single, check.slots.place, check.bounds.outer, found,
+        )  # fmt: skip
+        self.near_zones |= {trail.wearer for (trail, _, _), near in zip(self._short, found.tolist(), strict=True) if near}
+
     def _note(self, slots: dict[int, Slot], done: Advanced) -> None:
         """Hand changes and kept states to their slots."""
         for number, changes in _by_slot(done.changes):
@@ -207,6 +230,10 @@ class _Feed:
             self._changed.add(number)
         for number, kept in _by_slot(done.kept):
             slots[number].kept = _joined(slots[number].kept, kept["state"])
+
+
+def _n_weighty(trail: Trail, start: int) -> int:
+    return int(np.count_nonzero((trail.column("flags")[start:] & flags.WEIGHTLESS) == 0))
 
 
 def _by_slot(rows: NDArray[Any]) -> Iterable[tuple[int, NDArray[Any]]]:

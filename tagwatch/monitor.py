@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.alert import Alert
+from alerts.crossing_rules import crossing_alerts
 from alerts.curfew_rules import curfew_alerts
 from alerts.evidence import Scene
 from alerts.zone_rules import zone_alerts
@@ -111,7 +112,7 @@ class Monitor:
             if slot.subject.kind == "curfew":
                 found += curfew_alerts(scene, self._monitored_intervals(trail), due)
             else:
-                found += zone_alerts(scene, due)
+                found += zone_alerts(scene, due) + crossing_alerts(scene, due)
         found.sort(key=lambda a: a.sort_key)
         return found, min((d for d in due if d > as_of_us), default=2**62)
 

@@ -16,12 +16,13 @@ _START_US = 1_780_000_000_000_000
 
 
 def warm() -> int:
-    """Run check and match on a walk through a square and a disc; returns how many alerts that gives."""
+    """Run check and match on a walk through a square and a disc, and on a ride past them; returns how many alerts that gives."""
     n = 240
     step = np.arange(n)
     fixes = Fixes.of(
-        ["warm"], device=np.zeros(n), time_us=_START_US + step * 60_000_000, lat_e7=532_000_000 + step * 300,
-        lon_e7=np.full(n, -5_000_000), accuracy_cm=np.full(n, 800),
+        ["warm", "ride"], device=np.repeat([0, 1], n), time_us=np.tile(_START_US + step * 60_000_000, 2),
+        lat_e7=np.concatenate([532_000_000 + step * 300, 530_005_000 + step * 60_000]), lon_e7=np.full(2 * n, -5_000_000),
+        accuracy_cm=np.full(2 * n, 800),
     )  # fmt: skip
     square = [[-0.501, 53.202], [-0.499, 53.202], [-0.499, 53.204], [-0.501, 53.204], [-0.501, 53.202]]
     zones = read_zones({"type": "FeatureCollection", "features": [

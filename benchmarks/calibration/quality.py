@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.calibration import picture, rivals
-from benchmarks.calibration.absences import Absences, absences
-from benchmarks.calibration.posterior import Reliability, reliability
+from benchmarks.calibration.absences import absences
+from benchmarks.calibration.nights import Nights, nights
+from benchmarks.calibration.posterior import reliability
 from benchmarks.calibration.rivals import Alarm
 from benchmarks.calibration.stays import Stay, beside, phone_stays, receiver_stays, trails_of
 from benchmarks.calibration.visits import Errors, Scene, Visit, draw_scene
@@ -31,6 +32,7 @@ from geofence.zone import Circle, Zone
 ROOT = Path(__file__).resolve().parents[2]
 THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97)
 MEMORIES_S = (0.0, 180.0, 600.0)
+_HEAD = ("rule", "memory s", "fix s", "false/day", "delay 50 %", "90 %", "missed", "other found")
 MERGE_GAP_US = 1_800_000_000
 SEED, N_DAYS, TOWNS = 77, 800, (3, 8, 11, 12, 13)
 GAPS_M, BESIDE_RADIUS_M, N_BESIDE = (20.0, 50.0, 100.0), 100.0, 8
@@ -176,10 +178,17 @@ def _rival_beside(rule: rivals.Rule, wearer: int, zone: Zone, trail: Trail) -> l
     return rule.alarms(wearer, fixes.time_us, rivals.inside_zone(zone, fixes), trail.column("radius_m"))
 
 
+def under_curfew(n: int = 120, seed: int = 79) -> list[Nights]:
+    """Nights at home, then nights with an absence to 50, 100 and 200 m from the edge of home, in the open and indoors."""
+    found = [nights(Errors(memory_s), 0.0, True, n, seed) for memory_s in MEMORIES_S]
+    for gap_m in (50.0, 100.0, 200.0):
+        found += [nights(Errors(180.0), gap_m, indoors, n, seed) for indoors in (False, True)]
+    return found
+
+
 def table(rows: Sequence[Score]) -> str:
     """The rows as text."""
-    head = ("rule", "memory s", "fix s", "false/day", "delay 50 %", "90 %", "missed", "other found")
-    lines = ["{:28}{:>9}{:>6}{:>11}{:>11}{:>7}{:>12}{:>14}".format(*head)]
+    lines = ["{:28}{:>9}{:>6}{:>11}{:>11}{:>7}{:>12}{:>14}".format(*_HEAD)]
     for r in rows:
         lines.append(
             f"{r.rule:28}{r.memory_s:9.0f}{r.interval_s:6.0f}{r.false_a_day:11.4f}{r.median_s:11.0f}{r.most_s:7.0f}"
@@ -191,34 +200,35 @@ def table(rows: Sequence[Score]) -> str:
 def main() -> None:
     """Measure, print, write."""
     started = time.perf_counter()
-    rows = [row for memory_s in MEMORIES_S for row in scores(Errors(memory_s), N_DAYS)]
-    for interval_s in (30.0, 300.0):
-        rows += [row for memory_s in MEMORIES_S for row in scores(Errors(memory_s, interval_s), N_DAYS // 4)]
-    print(table(rows))
+    rows: list[Score] = []
+    for interval_s, n_days in ((60.0, N_DAYS), (30.0, N_DAYS // 4), (300.0, N_DAYS // 4)):
+        for memory_s in MEMORIES_S:
+            rows += (found := scores(Errors(memory_s, interval_s), n_days))
+            print(table(found), flush=True)
     stays = beside_stays("phones", phone_stays()) + beside_stays("receivers", receiver_stays())
     for each in stays:
         print(f"{each.stays:10}{each.gap_m:4.0f} m  {each.rule:28}{each.n_false:6} in {each.days:.1f} days")
     if not stays:
         print("shared/data is not here: what rests on it is left out")
+    home, towns = under_curfew(), absences(TOWNS)
+    print("\n".join(map(str, home)), f"curfews of towns {TOWNS}: {towns}", sep="\n", flush=True)
     posterior = reliability()
     for row in posterior:
         print(f"{row.truth:24}{row.n_fixes:9,}{row.posterior:9.4f}{row.plain_normal:9.4f}{row.hard:9.4f}")
-    towns = absences(TOWNS)
-    print(f"curfews of towns {TOWNS}: {towns}")
-    _write(rows, stays, posterior, towns)
-    print(f"{time.perf_counter() - started:.0f} s")
-
-
-def _write(rows: Sequence[Score], stays: Sequence[Beside], posterior: Sequence[Reliability], towns: Absences) -> None:
     results = {
         "machine": machine(), "rules": [{**r._asdict(), "false_a_day": r.false_a_day} for r in rows],
         "stays": [each._asdict() for each in stays], "posterior": [row._asdict() for row in posterior],
-        "curfews": {"seeds": TOWNS, **towns._asdict()},
+        "nights": [night._asdict() for night in home], "curfews": {"seeds": TOWNS, **towns._asdict()},
     }  # fmt: skip
+    _write(results, picture.draw([r for r in rows if r.interval_s == 60.0]))
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+def _write(results: dict[str, object], drawn: str) -> None:
     (ROOT / "benchmarks/results").mkdir(exist_ok=True)
     text = json.dumps(results, indent=1).replace("Infinity", "null")
     (ROOT / "benchmarks/results/quality.json").write_text(text + "\n", "utf-8")
-    (ROOT / "docs/quality.svg").write_text(picture.draw([r for r in rows if r.interval_s == 60.0]), "utf-8")
+    (ROOT / "docs/quality.svg").write_text(drawn, "utf-8")
 
 
 if __name__ == "__main__":
