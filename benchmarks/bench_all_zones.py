@@ -57,7 +57,7 @@ def _scene(name: str, areas: NDArray[Any], n_points: int, n_rounds: int, threads
     for peer, seconds in medians(peers, max(1, n_rounds // 2)).items():
         taken[peer] = seconds * n_points / (N_LOOPED if "loop" in peer else min(N_PEER, n_points))
     table = rows(name, n_points, "points", taken, PEER)
-    note = f"{n_wrong} of {N_PEER:,} points' answers differ from shapely's; built in {built_s:.2f} s, {index.nbytes / 1e6:.0f} MB"
+    note = f"{n_wrong} of {N_PEER:,} points' answers not shapely's; built in {built_s:.2f} s, {index.nbytes / 1e6:.0f} MB"
     return [table[0]._replace(note=note), *table[1:]]
 
 
@@ -73,7 +73,8 @@ def _peers(
     shapely.prepare(whole)
     zones, fixes = geopandas.GeoDataFrame(geometry=whole), geopandas.GeoDataFrame(geometry=points)
     pairs = tree.query(points, predicate="intersects")
-    theirs, ours = ({*zip(*side, strict=True)} for side in (pairs.tolist(), map(np.ndarray.tolist, index.containing(y, x))))
+    found = index.containing(y, x)
+    theirs, ours = ({*zip(*(column.tolist() for column in side), strict=True)} for side in (pairs, found))
     peers: dict[str, Callable[[], object]] = {
         PEER: lambda: tree.query(points, predicate="intersects"),
         "shapely STRtree": lambda: tree.query(shapely.points(x, y), predicate="intersects"),
@@ -98,7 +99,7 @@ def _sedona(zones: Any, fixes: Any) -> Callable[[], object] | None:
     database.create_data_frame(zones).to_view("zones", overwrite=True)
     database.create_data_frame(fixes).to_view("fixes", overwrite=True)
     query = "SELECT count(*) FROM fixes JOIN zones ON ST_Intersects(fixes.geometry, zones.geometry)"
-    return lambda: database.sql(query).to_pandas()
+    return lambda: database.sql(query).to_memtable()
 
 
 def _scenes(sizes: tuple[int, ...]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -33,7 +33,9 @@ def bench(n_points: int = 500_000, n_rounds: int = 5) -> list[Row]:
         rng = np.random.default_rng(SEED)
         west, south, east, north = polygon.bounds
         x = rng.integers(int(west - (east - west) * 0.05), int(east + (east - west) * 0.05), n_points).astype(np.int32)
-        y = rng.integers(int(south - (north - south) * 0.05), int(north + (north - south) * 0.05), n_points).astype(np.int32)
+        y = rng.integers(int(south - (north - south) * 0.05), int(north + (north - south) * 0.05), n_points).astype(
+            np.int32
+        )
         wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
         started_s = time.perf_counter()
         index = ZoneIndex({0: shapely.transform(polygon, lambda e7: e7 / 1e7)})
@@ -52,7 +54,9 @@ def bench(n_points: int = 500_000, n_rounds: int = 5) -> list[Row]:
         notes = {who: f"{n} answers differ from shapely's" for who, n in n_wrong.items()}
         notes["zone index"] += f"; built in {built_s:.2f} s, {(index.nbytes - 2**21) / 1e6:.1f} MB and 2.1 MB of tiles"
         table = rows(name, n_points, "points", taken, "TG, stripes" if tg else PEER)
-        found += [row._replace(note=f"{row.seconds / n_points * 1e9:.0f} ns; " + notes.get(row.candidate, "")) for row in table]
+        found += [
+            row._replace(note=f"{row.seconds / n_points * 1e9:.0f} ns; " + notes.get(row.candidate, "")) for row in table
+        ]
         if not tg:
             found[-1] = found[-1]._replace(note=found[-1].note + "TG is not installed (TAGWATCH_TG)")
     return found

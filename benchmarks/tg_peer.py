@@ -45,7 +45,9 @@ def load() -> ctypes.CDLL | None:
     return tg
 
 
-def tester(tg: Any, polygon: shapely.Polygon, x: NDArray[np.float64], y: NDArray[np.float64]) -> Callable[[], NDArray[np.uint8]]:
+def tester(
+    tg: Any, polygon: shapely.Polygon, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> Callable[[], NDArray[np.uint8]]:
     """A call that tests all points against a polygon without holes, by stripes, and gives 0 or 1 for each."""
     ring = np.ascontiguousarray(shapely.get_coordinates(polygon.exterior))
     area = tg.open_ring(ring.ctypes.data, len(ring))

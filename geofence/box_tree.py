@@ -145,8 +145,9 @@ def _near(tree: _Packed, trail_starts: NDArray[np.int64], *columns: NDArray[Any]
     starts, found = np.zeros(n_trails + 1, np.int64), np.empty(4 * n_leaves + 4096, np.int64)
     stack, seen = np.empty(len(tree.levels) << _FAN_BITS, np.int64), np.full(n_leaves, -1, np.int64)
     done = n = 0
+    run: Any = near_boxes  # its arguments come from several tuples: too much for a type checker
     while done < n_trails:
-        done, n = near_boxes(done, trail_starts, *columns, tree.boxes, tree.levels, stack, seen, starts, found, n)
+        done, n = run(done, trail_starts, *columns, tree.boxes, tree.levels, stack, seen, starts, found, n)
         if done < n_trails:
             found = np.concatenate([found, np.empty_like(found)])
     return np.repeat(np.arange(n_trails), np.diff(starts)), tree.rows[found[:n]]

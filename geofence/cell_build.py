@@ -99,8 +99,9 @@ def disc_meets(west: int, south: int, bits: int, lon_e7: float, lat_e7: float, r
 
 @kernel
 def deal(
-    fill: bool, first: int, last: int, frontier: Any, grid: Any, whole: bool, shapes: Any, scratch: Any, out: Any, nodes: Any
-) -> None:
+    fill: bool, first: int, last: int, frontier: Any, grid: Any, whole: bool, shapes: Any, scratch: Any, out: Any,
+    nodes: Any,
+) -> None:  # fmt: skip
     """Deal the parts first:last of a cell out to its grid; counting only (per cell: parts, entries, loads), or filling.
 
     grid: west, south, bits of a cell, n_cols, n_rows, address of its first cell, words from row to row.
@@ -182,8 +183,9 @@ def split(
 ) -> int:  # fmt: skip
     """Split the cells order[start:] by their grids (n, 7) into the next frontier `out`; returns the first that found no room.
 
-    used: cells, parts and entries in `out`, words of nodes, and how much longer the lists may yet become, and how
-    many cells, parts and entries are asked for; a cell whose lists would grow too long stays whole. A grid of address -1 gets a new node, and its cell in `target` the node's value.
+    used: cells, parts and entries in `out`, words of nodes, how much longer the lists may yet become, and the cells, parts
+    and entries that there has to be room for. A cell whose lists would grow too long stays whole. A grid of address -1
+    gets a new node, and its cell in `target` the node's value.
     """
     cells, cell_cut, _, _, part_cut, _ = frontier
     n_part, n_entry, n_load, stamp = scratch[:4]

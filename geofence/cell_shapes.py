@@ -94,7 +94,7 @@ def join_shapes(pieces: Sequence[Shapes]) -> Shapes:
 
 
 def _ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All whole numbers of the ranges first:last, one range after the other, and where each range begins (and the last ends)."""
+    """All whole numbers of the ranges first:last, one after the other, and where each range begins (and the last ends)."""
     cut = np.concatenate([[0], np.cumsum(last - first)])
     return np.arange(cut[-1]) + np.repeat(first - cut[:-1], last - first), cut
 
@@ -114,7 +114,9 @@ def _polygons(areas: list[shapely.Geometry], zones: list[int]) -> tuple[Shapes, 
     degrees, ring_of = shapely.get_coordinates(rings, return_index=True)
     corners = np.rint(degrees * E7)
     if not (np.abs(corners) < [EAST, NORTH]).all():
-        raise InputError(field="area", value="too far out", expected="longitudes within 214 and latitudes within 107 degrees")
+        raise InputError(
+            field="area", value="too far out", expected="longitudes within 214 and latitudes within 107 degrees"
+        )
     vertices = corners.astype(np.int32)
     edges = np.flatnonzero(ring_of[1:] == ring_of[:-1])
     ends = corners[edges], corners[edges + 1]

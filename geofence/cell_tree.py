@@ -134,9 +134,7 @@ class CellTree:
         nodes = into if whole else self.nodes.words
         done = 0
         while done < len(order):
-            done = split(
-                order, done, grids, whole, level.arrays, shapes, scratch, out.arrays, used, nodes, into, is_split
-            )
+            done = split(order, done, grids, whole, level.arrays, shapes, scratch, out.arrays, used, nodes, into, is_split)
             if done < len(order):
                 out.grow(used)
         out.n_cells = int(used[0])

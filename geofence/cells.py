@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.jit import kernel
 from engine.kernels import distance_m
@@ -31,7 +30,9 @@ _LEAST, _MOST = -(2**31), 2**31 - 1  # of int32
 
 
 @kernel
-def edges_hold(x: int, y: int, east: int, south: int, records: Any, at: int, n_runs: int, vertices: Any, parity: int) -> bool:
+def edges_hold(
+    x: int, y: int, east: int, south: int, records: Any, at: int, n_runs: int, vertices: Any, parity: int
+) -> bool:
     """Whether the point is on an edge of the runs at records[at:], or inside by the path to its cell's south-east corner R.
 
     The path P (x, y) - Q (east + 1/2, y) - R (east + 1/2, south - 1/2) is thought of as moved north by an infinitely small e:
@@ -75,7 +76,7 @@ def cell_of(u: int, v: int, tiles: Any, nodes: Any) -> tuple[int, int]:
 def add_zones(
     x: int, y: int, value: int, bits: int, records: Any, vertices: Any, discs: Any, zones: Any, n: int, most: int
 ) -> int:  # fmt: skip
-    """Write the zones of the point's cell that hold it, at most `most`, to zones[n:]; returns the new n, -1 where no room is."""
+    """Write the zones of the point's cell that hold it, at most `most`, to zones[n:]; returns the new n, or -1 for no room."""
     if value == 0:
         return n
     if n >= len(zones):

@@ -77,7 +77,8 @@ class ZoneIndex:
         with self._edit:
             shapes, pools = compile_shapes({zone: area})
             shapes = shapes.moved(len(self._pools.vertices), len(self._pools.discs))
-            self._pools = Pools(*(np.concatenate(both) for both in zip(self._pools, pools, strict=True)))
+            old = self._pools
+            self._pools = Pools(np.concatenate([old.vertices, pools.vertices]), np.concatenate([old.discs, pools.discs]))
             self._replace(zone, shapes)
 
     def remove(self, zone: int) -> None:
@@ -93,7 +94,7 @@ class ZoneIndex:
         self._catalogue.remove(zone)
         if shapes is not None and len(shapes.boxes):
             boxes = np.concatenate([boxes, shapes.boxes])
-            self._catalogue.put(zone, _union_boxes(shapes)[zone])
+            self._catalogue.put(zone, _union_boxes(shapes)[zone].tolist())
         n_tiles = _tiles(boxes)
         if n_tiles > _MOST_TILES or self._tree.n_words > 2 * self._compact_words + _SPARE_WORDS:
             self._compile()
@@ -111,11 +112,12 @@ class ZoneIndex:
         west, south, value = col << TILE_BITS, row << TILE_BITS, int(tree.tiles[tile])
         if value <= 0 or not value & 1:
             tree.tiles[tile] = 0
-            tree.fill(Grid(west, south, TILE_BITS, 1, 1, tile, 1), tree.tiles, self._meeting(west, south, TILE_BITS, 1, 1), self._pools)
+            here = self._meeting(west, south, TILE_BITS, 1, 1)
+            tree.fill(Grid(west, south, TILE_BITS, 1, 1, tile, 1), tree.tiles, here, self._pools)
             return
         side, old = value >> 1 & 7, value >> 4 << 2
         bits = TILE_BITS - side
-        c0, r0, c1, r1 = ((box - [west, south, west, south]) >> bits).tolist()
+        c0, r0, c1, r1 = ((box - np.array([west, south, west, south])) >> bits).tolist()
         n_cols, n_rows = c1 - c0 + 1, r1 - r0 + 1
         new = tree.copy_node(old, side)
         tree.tiles[tile] = new >> 2 << 4 | side << 1 | 1
@@ -187,6 +189,6 @@ def _by_tile(boxes: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
             for col in range(c0, c1 + 1):
                 corner = np.array([col, row]) << TILE_BITS
                 here = np.concatenate([np.maximum(box[:2], corner), np.minimum(box[2:], corner + (1 << TILE_BITS) - 1)])
-                old = found.get(row * TILES_ACROSS + col, here)
-                found[row * TILES_ACROSS + col] = np.concatenate([np.minimum(old[:2], here[:2]), np.maximum(old[2:], here[2:])])
+                old, tile = found.get(row * TILES_ACROSS + col, here), row * TILES_ACROSS + col
+                found[tile] = np.concatenate([np.minimum(old[:2], here[:2]), np.maximum(old[2:], here[2:])])
     return found

@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 300.0, 260.0, 70.0, 50.0, 30.0
+WIDTH, HEIGHT, LEFT, TOP, GAP, FOOT = 300.0, 260.0, 70.0, 60.0, 30.0, 90.0
+LEGEND = (
+    "Green: ours, thresholds 0.6 to 0.97. Red: others, hollow where deep visits were missed. Shaded: the goal. "
+    "Dashed: two fixes truly inside, which no rule of two fixes can beat."
+)
 LEAST, MOST, LONGEST_S = 5e-4, 1.0, 320.0
 _STYLE = (
     "text{font:12px sans-serif;fill:#222}.axis{stroke:#888;fill:none}.grid{stroke:#ddd}.ours{stroke:#0b6;fill:none;"
-    "stroke-width:2}.dot{fill:#0b6}.rival{fill:#c33}.limit{stroke:#06c;stroke-dasharray:4 3}.goal{fill:#0b6;opacity:.12}"
+    "stroke-width:2}.dot{fill:#0b6}.rival{fill:#c33;stroke:#c33}.rival.missing{fill:#fff}.limit{stroke:#06c;stroke-dasharray:4 3}.goal{fill:#0b6;opacity:.12}"
 )
 
 
@@ -19,10 +23,11 @@ def draw(rows: Sequence[Any]) -> str:
     memories = sorted({row.memory_s for row in rows})
     width = LEFT + len(memories) * (WIDTH + GAP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{TOP + HEIGHT + 60:.0f}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{TOP + HEIGHT + FOOT:.0f}" role="img">',
         "<title>False alarms a wearer-day against the median delay of detection</title>",
         f"<style>{_STYLE}</style>",
-        f'<rect width="{width:.0f}" height="{TOP + HEIGHT + 60:.0f}" fill="#fff"/>',
+        f'<rect width="{width:.0f}" height="{TOP + HEIGHT + FOOT:.0f}" fill="#fff"/>',
+        f'<text x="20" y="20">False alarms a wearer-day</text><text x="20" y="{TOP + HEIGHT + 74:.1f}">{LEGEND}</text>',
     ]
     for number, memory_s in enumerate(memories):
         mine = [row for row in rows if row.memory_s == memory_s]
@@ -58,8 +63,10 @@ def _panel(left: float, memory_s: float, rows: Sequence[Any], named: bool) -> li
         if named:
             made.append(f'<text x="{left - 46:.1f}" y="{y(level) + 4:.1f}">{level:g}</text>')
     for row in rivals:
-        made.append(f'<circle class="rival" cx="{x(row.median_s):.1f}" cy="{y(row.false_a_day):.1f}" r="4"/>')
-        made.append(f'<text x="{x(row.median_s) + 6:.1f}" y="{y(row.false_a_day) - 4:.1f}">{_short(row.rule)}</text>')
+        look = "rival missing" if row.n_missed > row.n_deep // 20 else "rival"
+        lift = 8 if row is plain else -6
+        made.append(f'<circle class="{look}" cx="{x(row.median_s):.1f}" cy="{y(row.false_a_day):.1f}" r="4"/>')
+        made.append(f'<text x="{x(row.median_s) + 7:.1f}" y="{y(row.false_a_day) - lift:.1f}">{_short(row.rule)}</text>')
     line = " ".join(f"{x(row.median_s):.1f},{y(row.false_a_day):.1f}" for row in ours)
     made.append(f'<polyline class="ours" points="{line}"/>')
     for row in ours:

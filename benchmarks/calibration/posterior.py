@@ -39,7 +39,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(
-    n_stays: int = 100, n_days: int = 500, seed: int = 78, towns: Sequence[int] = (12, 13)
+    n_stays: int = 100, n_days: int = 800, seed: int = 78, towns: Sequence[int] = (12, 13)
 ) -> list[Reliability]:
     """Discs beside and about stays, simulated (by the memory of their errors), of phones and of receivers: one in ten holds the
     stay, as the base rate of exclusion zones says. Then people who come and go: days about discs, curfews of towns."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,12 +24,11 @@ once = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @pytest.fixture(params=[(0, 1, 0, 6), (0, 4, 1, 1), (4, 4, 7, 6)], ids=["finest", "deep", "as it is"])
-def cells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The index with cells split down to one unit, with many levels, and as it is."""
     names = ("MOST_LOAD", "CELLS_PER_EDGE", "LEAST_BITS", "MOST_SIDE")
     for name, value in zip(names, request.param, strict=True):
         monkeypatch.setattr(cell_tree, name, value)
-    yield
 
 
 def plain_contains(x: int, y: int, rings: list[Ring]) -> bool:
@@ -69,7 +67,9 @@ def random_ring(rng: np.random.Generator, span: int, n: int, at: tuple[int, int]
 
 @once
 @given(seed=st.integers(0, 2**32), at=st.sampled_from(CORNERS), span=st.sampled_from([1, 4, 8, 13]))
-def test_every_point_about_small_rings_equals_plain_integers(cells: None, seed: int, at: tuple[int, int], span: int) -> None:
+def test_every_point_about_small_rings_equals_plain_integers(
+    cells: None, seed: int, at: tuple[int, int], span: int
+) -> None:
     rng = np.random.default_rng(seed)
     at = (at[0] - int(rng.integers(0, span + 1)), at[1] - int(rng.integers(0, span + 1)))
     zones = {
@@ -140,7 +140,9 @@ def points_about(rng: np.random.Generator, areas: dict[int, object], at: tuple[f
     corners = [shapely.get_coordinates(p) for a in areas.values() for p in (a if isinstance(a, list) else [a])
                if not isinstance(p, Circle)]  # fmt: skip
     corners = rng.permutation(np.concatenate([near, *corners]))[: 2 * n]
-    e7 = np.rint(corners * 1e7).astype(np.int64) + rng.integers(-1, 2, corners.shape) * rng.integers(0, 2, (len(corners), 1))
+    e7 = np.rint(corners * 1e7).astype(np.int64) + rng.integers(-1, 2, corners.shape) * rng.integers(
+        0, 2, (len(corners), 1)
+    )
     lon = (e7[:, 0] + 1_800_000_000) % 3_600_000_000 - 1_800_000_000
     return lon.astype(np.int32), np.clip(e7[:, 1], -(9 * 10**8), 9 * 10**8).astype(np.int32)
 
