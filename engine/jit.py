@@ -68,5 +68,6 @@ def kernel_part(function: _F) -> _F:
 
 def _compiled(function: _F, *, inline: bool) -> _F:
     makes_arrays = not _MAKERS.isdisjoint(function.__code__.co_names)
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": makes_arrays}
-    return cast(_F, numba.njit(**options, forceinline=inline)(function))
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": makes_arrays,
+               "forceinline": inline}  # fmt: skip
+    return cast(_F, numba.njit(**options)(function))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from engine.errors import InputError
@@ -46,8 +47,16 @@ def to_datetime(time_us: int) -> datetime:
 
 def to_iso(time_us: int) -> str:
     """ISO 8601 UTC with `Z`, milliseconds, or microseconds where there are any."""
-    precision = "microseconds" if int(time_us) % 1000 else "milliseconds"
-    return to_datetime(time_us).isoformat(timespec=precision)[:-6] + "Z"
+    day, in_day_us = divmod(int(time_us), DAY_US)
+    minutes, in_minute_us = divmod(in_day_us, MINUTE_US)
+    second, micro = divmod(in_minute_us, SECOND_US)
+    fraction = f"{micro:06d}" if micro % 1000 else f"{micro // 1000:03d}"
+    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{fraction}Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    return to_datetime(day * DAY_US).date().isoformat()
 
 
 def from_epoch_seconds(value: float | str | Decimal, field: str = "time") -> int:

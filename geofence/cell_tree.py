@@ -13,11 +13,11 @@ from geofence.cells import TILES_ACROSS, TILES_UP
 
 MOST_LOAD = 4
 """Edges that a cell may hold before it is split."""
-CELLS_PER_EDGE = 4
+CELLS_PER_EDGE = 2
 LEAST_BITS = 7
 """A cell 2^7 units of 1e-7 degree wide, about 1.4 m, is never split."""
 MOST_SIDE = 6
-N_BOUNDARY, MOST_PER_EDGE, LEAST_PER_EDGE = 2**18, 32, 2
+N_BOUNDARY, MOST_PER_EDGE, LEAST_PER_EDGE = 2**18, 32, 1
 """About how many cells that a boundary meets are worth their memory, and for each edge: fewer fixes then meet an edge."""
 _EDGES_OF_DISC = 32
 """What a disc counts for."""
@@ -127,7 +127,7 @@ class CellTree:
         self.nodes.reserve(0 if whole else int(sizes.sum()) + 4)
         scratch = _scratch(int(grids[:, 3].max(initial=1)), int(grids[:, 4].max(initial=1)))
         n_parts = int(level.arrays[1][level.n_cells])
-        out = _Frontier(level.n_cells * 2 + 64, n_parts * 2 + 64, int(level.arrays[4][n_parts]) * 2 + 64)
+        out = _Frontier(level.n_cells * 3 + 64, n_parts * 4 + 64, int(level.arrays[4][n_parts]) * 4 + 64)
         used = np.array([0, 0, 0, -(-self.nodes.n // 4) * 4, self._longer, 0, 0, 0])
         is_split = np.zeros(level.n_cells, np.bool_)
         into = self.nodes.words if target is None else target
@@ -155,7 +155,7 @@ class _Frontier:
     def grow(self, used: NDArray[np.int64]) -> None:
         """At least twice the room where it does not suffice."""
         self.arrays = tuple(
-            np.concatenate([a, np.zeros((max(len(a), int(n)), *a.shape[1:]), a.dtype)]) if n >= len(a) else a
+            np.concatenate([a, np.empty((max(len(a), int(n)), *a.shape[1:]), a.dtype)]) if n >= len(a) else a
             for a, n in zip(self.arrays, used[[5, 5, 6, 6, 6, 7]], strict=True)
         )
 

@@ -87,7 +87,8 @@ class Check:
         base = self.settings.base_exclusion if exclusion else self.settings.base_stay
         absent = 0.0 if exclusion else absence_of(self.places.size[place, 0])
         quiet_m = (quiet_sigma_m(sign, base, self.settings) for sign in (-1, 1))
-        for column, value in zip(self.slots, (place, base, exclusion, absent, deep_share(absent), *quiet_m), strict=True):
+        columns: tuple[NDArray[Any], ...] = self.slots
+        for column, value in zip(columns, (place, base, exclusion, absent, deep_share(absent), *quiet_m), strict=True):
             column[number] = value
         self.n_slots += 1
         return number
@@ -129,7 +130,8 @@ def reaches() -> NDArray[np.float64]:
 def deep_share(absent: float) -> float:
     """The share of its reach from which on a fix inside a place is clear, for the error model that asks most."""
     inside = clear_limits(0.5, absent)[0]
-    return max(margin_sigmas(inside, *tail) / reach for tail, reach in zip(TAILS, reaches(), strict=True)) * (1.0 + 1e-9)
+    shares = [margin_sigmas(inside, *tail) / reach for tail, reach in zip(TAILS, reaches(), strict=True)]
+    return float(max(shares)) * (1.0 + 1e-9)
 
 
 @lru_cache(maxsize=64)

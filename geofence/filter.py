@@ -171,9 +171,9 @@ PASS, LOOK, WEIGHTLESS = 0, 1, 2
 @kernel_part
 def _find_reaches(reaches: Any, first: int, stop: int, columns: Any, rules: Any) -> None:
     """Fill `reaches` for the rows of a block."""
-    most_lat = 0
+    most_lat = 0.0
     for i in range(first, stop):
-        most_lat = max(most_lat, abs(np.int64(columns.lat_e7[i])))
+        most_lat = max(most_lat, abs(float(columns.lat_e7[i])))
     # Half a degree towards the pole and the least meridian degree: a reach is then never too small
     per_m_y = 1.0 / 0.0110574
     per_m_x = 1.0 / (0.0111319 * math.cos(min(899_000_000.0, most_lat + 5_000_000.0) * 1e-7 * math.pi / 180.0))
@@ -287,7 +287,8 @@ def _is_clear(r: Any, sure_in: bool, slots: Any, slot: int, bounds: Any) -> bool
         x, y, kx, ky = bounds.inner[place, 0], bounds.inner[place, 1], bounds.inner[place, 3], bounds.inner[place, 4]
         dx, dy = max(x - r.west, r.east - x) * kx, max(y - r.south, r.north - y) * ky
         left_m = bounds.inner[place, 2] - slots.deep[slot] * r.reach_m
-        return r.sigma_m <= slots.quiet_in_m[slot] and left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
+        deep: bool = left_m > 0.0 and dx * dx + dy * dy < left_m * left_m
+        return deep and bool(r.sigma_m <= slots.quiet_in_m[slot])
     return r.sigma_m <= slots.quiet_out_m[slot] and _is_far(r, bounds, place)
 
 
@@ -295,10 +296,11 @@ def _is_clear(r: Any, sure_in: bool, slots: Any, slot: int, bounds: Any) -> bool
 def _is_far(r: Any, bounds: Any, place: int) -> bool:
     """Whether fixes are clearly outside a place: their reach does not meet the place's box."""
     wide, high = np.int64(r.wide), np.int64(r.high)
-    return r.tail_m <= bounds.most_m[place] and (
+    apart: bool = (
         r.east + wide < bounds.outer[place, 0] or r.north + high < bounds.outer[place, 1]
         or r.west - wide > bounds.outer[place, 2] or r.south - high > bounds.outer[place, 3]
     )  # fmt: skip
+    return apart and bool(r.tail_m <= bounds.most_m[place])
 
 
 @kernel_part

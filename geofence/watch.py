@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine import flags
 from engine.trail import CHECKPOINT_EVERY, Trail
-from geofence.catalogue import Catalogue
+from geofence.box_tree import BoxTree
 from geofence.check import FRESH, Advanced, Check, FilterSettings, reaches
 from geofence.crossing import may_cross
 from geofence.curfew import Curfew
@@ -56,7 +56,7 @@ class Watch:
         shapes = [*((z.place,) for z in zones), *(c.places for c in curfews)]
         self.check = Check(compile_places(shapes), shapes, settings)
         everybody = [i for i, zone in enumerate(zones) if zone.kind == "exclusion" and zone.wearers == EVERYBODY]
-        self.catalogue = Catalogue(self.places.box[everybody], everybody)
+        self._everybody, self._n_everybody = BoxTree(self.places.box[everybody], everybody), len(everybody)
         self._always: dict[str, list[Subject]] = {}
         for i, zone in enumerate(zones):
             if zone.kind == "inclusion" or zone.wearers != EVERYBODY:
@@ -124,21 +124,13 @@ class Watch:
         ]
 
     def _near(self, trails: Sequence[Trail], firsts: Sequence[int]) -> list[list[int]]:
-        """For each trail the zones for everybody whose box the new fixes come near enough to matter."""
-        if not self.catalogue.n_zones:
+        """For each trail the zones for everybody that its new fixes, or the ways to them, come near enough to matter."""
+        if not self._n_everybody:
             return [[] for _ in trails]
-        boxes = np.empty((len(trails), 4))
-        for k, (trail, first) in enumerate(zip(trails, firsts, strict=True)):
-            weighs = (trail.column("flags")[first:] & flags.WEIGHTLESS) == 0
-            if not weighs.any():
-                boxes[k] = np.nan
-                continue
-            x, y = trail.column("lon_e7")[first:][weighs], trail.column("lat_e7")[first:][weighs]
-            reach = trail.column("sigma_m")[first:][weighs] * reaches()[trail.column("model")[first:][weighs]]
-            dy = reach * 91.0  # 1 m is at most 90.5 units of 1e-7 degree of latitude
-            dx = dy / np.maximum(0.01, np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0))))
-            boxes[k] = (x - dx).min(), (y - dy).min(), (x + dx).max(), (y + dy).max()
-        return self.catalogue.near(boxes)
+        ways = [_ways(trail, first) for trail, first in zip(trails, firsts, strict=True)]
+        cuts = np.cumsum([0, *(way.shape[1] for way in ways)])
+        starts, rows = self._everybody.near(cuts, *np.concatenate(ways, axis=1))
+        return [piece.tolist() for piece in np.split(rows, starts[1:-1])]
 
     def _new_slots(self, wearer: str, mine: dict[int, Slot], near: list[int]) -> list[Slot]:
         wanted = [s for who in (wearer, "*") for s in self._always.get(who, ()) if s.place not in mine]
@@ -208,7 +200,9 @@ class _Feed:
     def _find_near_zones(self) -> None:
         """Note the wearers whose latest fixes, far enough back for four of them to carry weight, come near a zone of theirs."""
         names = ("lon_e7", "lat_e7", "sigma_m", "model", "flags")
-        rows, parts, roster = [], [], []
+        rows: list[list[NDArray[Any]]] = []
+        parts: list[tuple[int, int]] = []
+        roster: list[int] = []
         for trail, start, slots in self._short:
             back = next(b for b in (16, 512, start) if b >= start or _n_weighty(trail, start - b) >= 4)
             rows.append([trail.column(name)[max(0, start - back) :] for name in names])
@@ -232,8 +226,8 @@ class _Feed:
             slots[number].kept = _joined(slots[number].kept, kept["state"])
 
 
-def _n_weighty(trail: Trail, start: int) -> int:
-    return int(np.count_nonzero((trail.column("flags")[start:] & flags.WEIGHTLESS) == 0))
+def _n_weighty(trail: Trail, start: int, stop: int | None = None) -> int:
+    return int(np.count_nonzero((trail.column("flags")[start:stop] & flags.WEIGHTLESS) == 0))
 
 
 def _by_slot(rows: NDArray[Any]) -> Iterable[tuple[int, NDArray[Any]]]:
@@ -247,6 +241,25 @@ def _by_slot(rows: NDArray[Any]) -> Iterable[tuple[int, NDArray[Any]]]:
 
 def _joined(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([before, after]) if len(before) else after
+
+
+def _ways(trail: Trail, first: int) -> NDArray[np.float64]:
+    """The boxes of the ways to a trail's fixes with weight from row `first` on, each from the fix with weight before it, with
+    their reach: longitude and latitude of the middle, half of width and height, shape (4, n) [1e-7 degree]."""
+    start = first
+    while start and not _n_weighty(trail, start, first):
+        start = max(0, start - BLOCK)
+    rows = start + np.flatnonzero((trail.column("flags")[start:] & flags.WEIGHTLESS) == 0)
+    rows = rows[max(0, int(np.searchsorted(rows, first)) - 1) :]
+    x, y = trail.column("lon_e7")[rows].astype(np.float64), trail.column("lat_e7")[rows].astype(np.float64)
+    high = (
+        trail.column("sigma_m")[rows] * reaches()[trail.column("model")[rows]] * 91.0
+    )  # 1 m is at most 90.5 units of latitude
+    wide = high / np.maximum(0.01, np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0))))
+    before = np.maximum(np.arange(len(rows)) - 1, 0)
+    half_x, half_y = (x - x[before]) / 2.0, (y - y[before]) / 2.0
+    wide, high = np.abs(half_x) + np.maximum(wide, wide[before]), np.abs(half_y) + np.maximum(high, high[before])
+    return np.stack([x - half_x, y - half_y, wide, high])
 
 
 def _before(changes: NDArray[Any], row: int, last: int) -> NDArray[Any]:

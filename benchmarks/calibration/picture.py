@@ -13,8 +13,9 @@ LEGEND = (
 )
 LEAST, MOST, LONGEST_S = 5e-4, 1.0, 320.0
 _STYLE = (
-    "text{font:12px sans-serif;fill:#222}.axis{stroke:#888;fill:none}.grid{stroke:#ddd}.ours{stroke:#0b6;fill:none;"
-    "stroke-width:2}.dot{fill:#0b6}.rival{fill:#c33;stroke:#c33}.rival.missing{fill:#fff}.limit{stroke:#06c;stroke-dasharray:4 3}.goal{fill:#0b6;opacity:.12}"
+    "text{font:12px sans-serif;fill:#222}.axis{stroke:#888;fill:none}.grid{stroke:#ddd}"
+    ".ours{stroke:#0b6;fill:none;stroke-width:2}.dot{fill:#0b6}.rival{fill:#c33;stroke:#c33}.rival.missing{fill:#fff}"
+    ".limit{stroke:#06c;stroke-dasharray:4 3}.goal{fill:#0b6;opacity:.12}"
 )
 
 
