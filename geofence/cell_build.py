@@ -210,7 +210,7 @@ def split(
         if not whole and longer > used[4]:
             continue
         used[5], used[6], used[7] = used[0] + n_cells + 1, used[1] + n_parts + 1, used[2] + n_entries
-        if used[5] > len(out[0]) or used[6] > len(out[2]) or used[7] > len(out[5]):
+        if used[5] > min(len(out[0]), len(out[1])) or used[6] > min(len(out[2]), len(out[4])) or used[7] > len(out[5]):
             return i
         lay_out(grid, scratch, out, used)
         deal(True, first, last, frontier, grid, whole, shapes, scratch, out, nodes)
