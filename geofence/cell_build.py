@@ -54,7 +54,7 @@ def trace(
     bottom, top = ay >> bits, by >> bits
     n = 0
     low = high = ax >> bits
-    column = np.int64(0)
+    column: Any = np.int64(0)
     for row in range(max(bottom, 0), min(top, n_rows - 1) + 1):
         if row > bottom:
             if row == 0:

@@ -31,7 +31,7 @@ _LEAST, _MOST = -(2**31), 2**31 - 1  # of int32
 
 @kernel
 def edges_hold(
-    x: int, y: int, east: int, south: int, records: Any, at: int, n_runs: int, vertices: Any, parity: int
+    x: Any, y: Any, east: Any, south: Any, records: Any, at: Any, n_runs: Any, vertices: Any, parity: Any
 ) -> bool:
     """Whether the point is on an edge of the runs at records[at:], or inside by the path to its cell's south-east corner R.
 
@@ -56,13 +56,13 @@ def edges_hold(
             down = ((ax > east) != (bx > east)) & (q_left != r_left)
             parity ^= np.int64(across != down)
             on |= (p == 0) & (min(ax, bx) <= x) & (x <= max(ax, bx)) & (min(ay, by) <= y) & (y <= max(ay, by))
-    return on | (parity == 1)
+    return bool(on | (parity == 1))
 
 
 @kernel
-def cell_of(u: int, v: int, tiles: Any, nodes: Any) -> tuple[int, int]:
+def cell_of(u: Any, v: Any, tiles: Any, nodes: Any) -> tuple[Any, Any]:
     """Value of the smallest cell that holds the point (u, v never negative: EAST and NORTH added), and its width in bits."""
-    bits = TILE_BITS
+    bits: Any = TILE_BITS
     value = np.int64(tiles[(v >> TILE_BITS) * TILES_ACROSS + (u >> TILE_BITS)])
     while value > 0 and value & 1:
         side = (value >> 1) & 7
@@ -74,8 +74,8 @@ def cell_of(u: int, v: int, tiles: Any, nodes: Any) -> tuple[int, int]:
 
 @kernel
 def add_zones(
-    x: int, y: int, value: int, bits: int, records: Any, vertices: Any, discs: Any, zones: Any, n: int, most: int
-) -> int:  # fmt: skip
+    x: Any, y: Any, value: Any, bits: Any, records: Any, vertices: Any, discs: Any, zones: Any, n: Any, most: Any
+) -> Any:  # fmt: skip
     """Write the zones of the point's cell that hold it, at most `most`, to zones[n:]; returns the new n, or -1 for no room."""
     if value == 0:
         return n
@@ -113,13 +113,13 @@ def add_zones(
 
 
 @kernel
-def image(x: int) -> int:
+def image(x: Any) -> Any:
     """The longitude as it is written from the other side of the antimeridian [1e-7 degree]."""
     return x - TURN if x > 0 else x + TURN
 
 
 @kernel
-def merge(zones: Any, start: int, stop: int) -> int:
+def merge(zones: Any, start: Any, stop: Any) -> Any:
     """Put the few zones[start:stop] in order, each once; returns the new stop."""
     for i in range(start + 1, stop):
         zone = zones[i]
@@ -138,9 +138,9 @@ def merge(zones: Any, start: int, stop: int) -> int:
 
 @kernel
 def containing(
-    x: Any, y: Any, start: int, tiles: Any, nodes: Any, records: Any, vertices: Any, discs: Any, wraps: bool, most: int,
-    rows: Any, zones: Any, n: int,
-) -> tuple[int, int]:  # fmt: skip
+    x: Any, y: Any, start: Any, tiles: Any, nodes: Any, records: Any, vertices: Any, discs: Any, wraps: bool, most: Any,
+    rows: Any, zones: Any, n: Any,
+) -> tuple[Any, Any]:  # fmt: skip
     """Pairs (point row, zone), at most `most` a point, of points x, y [1e-7 degree] from `start` on, to rows, zones from n on.
 
     Returns the first point that is not done, for lack of room, and the number of pairs. `wraps`: some zone reaches the
@@ -173,7 +173,7 @@ def containing(
 
 
 @kernel
-def touch(value: Any, m: int, records: Any, vertices: Any) -> int:
+def touch(value: Any, m: Any, records: Any, vertices: Any) -> Any:
     """Read from the records that the first m values name, and from their first vertices: what it returns means nothing."""
     last = len(vertices) - 1
     seen = np.int64(0)

@@ -16,7 +16,7 @@ _START_US = 1_780_000_000_000_000
 
 
 def warm() -> int:
-    """Run check and match on a walk through a square and a disc, and on a ride past them; returns how many alerts that gives."""
+    """Run check and match on a walk through a square and a disc and on a ride past them; returns how many alerts there are."""
     n = 240
     step = np.arange(n)
     fixes = Fixes.of(

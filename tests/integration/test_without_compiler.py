@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 import sys, warnings
 import numpy as np
 warnings.simplefilter("ignore", RuntimeWarning)  # the hash overflows on purpose
@@ -39,7 +39,7 @@ first = int(scene.fixes.time_us[300])
 question = Question(scene.fixes.lat_e7[300] / 1e7, scene.fixes.lon_e7[300] / 1e7, first, first + 3600 * SECOND_US)
 for match in near_from(scene.fixes, question):
     print(match)
-'''
+"""
 ROOT = Path(__file__).resolve().parents[2]
 
 
