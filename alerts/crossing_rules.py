@@ -117,8 +117,9 @@ def _alert(scene: Scene, zone: Zone, group: list[Passage]) -> Alert:
     told = [_told(scene, p) for p in group]
     return Alert(
         wearer=scene.trail.wearer, device=scene.devices[int(scene.trail.column("device")[group[0].start])], rule=RULE,
-        subject=zone.id, grade=GRADES[RULE], condition="cleared",
-        began=iso(group[0].entered_us), began_after=iso(group[0].start_us), ended=iso(group[-1].left_us), posterior=on_grid(strongest.posterior), minutes=0.0, n_fixes=len(rows),
+        subject=zone.id, grade=GRADES[RULE], condition="cleared", began=iso(group[0].entered_us),
+        began_after=iso(group[0].start_us), ended=iso(group[-1].left_us), posterior=on_grid(strongest.posterior), minutes=0.0,
+        n_fixes=len(rows),
         fixes=listed(scene, chosen(rows, [row for p in group for row in (p.start, p.end)])),
         why={
             "text": _text(zone, group, told[0]),

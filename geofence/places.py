@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import shapely
@@ -51,14 +51,17 @@ class Places(NamedTuple):
         return self.parts, self.disc, self.xs, self.ys, self.rings, self.polygons
 
 
+_Rings: TypeAlias = list[NDArray[np.float64]]
+"""The rings of a polygon [degrees], each (n, 2) and closed: the shell counter-clockwise, holes clockwise."""
+
+
 def compile_places(places: Sequence[Sequence[Place]]) -> Places:
     """Flat columns of places, each a union of discs and polygons; those that overlap are joined, so parts are disjoint."""
     box, size, parts, disc, polygons = [], [], [0], [], [0]
     rings: list[int] = [0]
-    xs: list[NDArray[np.int32]] = []
-    ys: list[NDArray[np.int32]] = []
-    for place in places:
-        shapes = _disjoint(place)
+    vertices: _Rings = [np.empty((0, 2))]
+    for place, plain in zip(places, _plain_rings(places), strict=True):
+        shapes = [plain] if plain else [s if isinstance(s, Circle) else _rings(s) for s in _disjoint(place)]
         box.append(_box(shapes))
         size.append(_size(shapes, box[-1]))
         for shape in shapes:
@@ -66,14 +69,13 @@ def compile_places(places: Sequence[Sequence[Place]]) -> Places:
                 disc.append((shape.lon_e7, shape.lat_e7, shape.radius_m))
             else:
                 disc.append((0, 0, 0.0))
-                for ring in _rings(shape):
-                    snapped = np.rint(ring * E7).astype(np.int32)
-                    xs.append(snapped[:, 0])
-                    ys.append(snapped[:, 1])
-                    rings.append(rings[-1] + len(snapped))
+                vertices += shape
+                for ring in shape:
+                    rings.append(rings[-1] + len(ring))
             polygons.append(len(rings) - 1)
         parts.append(len(disc))
-    columns = _joined(xs), _joined(ys), np.array(rings, np.int64)
+    snapped = np.rint(np.concatenate(vertices) * E7).astype(np.int32)
+    columns = snapped[:, 0].copy(), snapped[:, 1].copy(), np.array(rings, np.int64)
     run_boxes, runs, trees = edge_runs(*columns)
     return Places(
         np.array(box, np.float64).reshape(-1, 4), np.array(size, np.float64).reshape(-1, 4), np.array(parts, np.int64),
@@ -111,13 +113,24 @@ def _middle(area: BaseGeometry) -> float:
     return float(west + east) / 2.0
 
 
-def _rings(polygon: BaseGeometry) -> list[NDArray[np.float64]]:
-    """The rings' coordinates: shell counter-clockwise, holes clockwise, each closed."""
+def _plain_rings(places: Sequence[Sequence[Place]]) -> list[_Rings | None]:
+    """The rings of the places that are one polygon, found all at once; None for the others."""
+    found: list[_Rings | None] = [None] * len(places)
+    rows = [k for k, place in enumerate(places) if len(place) == 1 and getattr(place[0], "geom_type", "") == "Polygon"]
+    if rows:
+        oriented = shapely.orient_polygons(np.array([places[k][0] for k in rows], object))
+        _, points, (cuts, polygons) = shapely.to_ragged_array(oriented, include_z=False)
+        for k, first, last in zip(rows, polygons[:-1].tolist(), polygons[1:].tolist(), strict=True):
+            found[k] = [points[cuts[r] : cuts[r + 1]] for r in range(first, last)]
+    return found
+
+
+def _rings(polygon: BaseGeometry) -> _Rings:
     oriented = shapely.orient_polygons(polygon)
     return [shapely.get_coordinates(r) for r in (oriented.exterior, *oriented.interiors)]
 
 
-def _box(shapes: Sequence[Place]) -> tuple[float, float, float, float]:
+def _box(shapes: Sequence[Circle | _Rings]) -> tuple[float, float, float, float]:
     bounds = []
     for shape in shapes:
         if isinstance(shape, Circle):
@@ -126,25 +139,25 @@ def _box(shapes: Sequence[Place]) -> tuple[float, float, float, float]:
             east = math.asin(min(1.0, shape.radius_m / kx * _RAD_PER_E7)) / _RAD_PER_E7 * 1.01  # widest nearer to the pole
             bounds.append((shape.lon_e7 - east, shape.lat_e7 - north, shape.lon_e7 + east, shape.lat_e7 + north))
         else:
-            west, south, east, north = (b * E7 for b in shape.bounds)
+            (west, south), (east, north) = (shape[0].min(axis=0) * E7).tolist(), (shape[0].max(axis=0) * E7).tolist()
             bounds.append((west - 1, south - 1, east + 1, north + 1))
+    if len(bounds) == 1:
+        return bounds[0]
     columns = np.array(bounds)
     return (*columns[:, :2].min(axis=0), *columns[:, 2:].max(axis=0))
 
 
-def _size(shapes: Sequence[Place], box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def _size(shapes: Sequence[Circle | _Rings], box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     area = width = 0.0
     for shape in shapes:
         if isinstance(shape, Circle):
             one_area, perimeter = math.pi * shape.radius_m**2, 2 * math.pi * shape.radius_m
         else:
-            one_area, perimeter = _WGS84.geometry_area_perimeter(shapely.orient_polygons(shape))  # else holes may add
+            one_area, perimeter = _WGS84.polygon_area_perimeter(shape[0][:, 0], shape[0][:, 1])
+            for hole in shape[1:]:  # they run the other way: their areas are negative
+                one_area += _WGS84.polygon_area_perimeter(hole[:, 0], hole[:, 1])[0]
         area += abs(one_area)
         width = max(width, 4.0 * abs(one_area) / perimeter if perimeter else 0.0)
     # Half a degree towards the pole: the box distance that uses it is then never too large for a fix within 50 km.
     ky, kx = metres_per_e7(min(89.0 * E7, max(abs(box[1]), abs(box[3])) + 0.5 * E7))
     return area, width, kx, min(ky, metres_per_e7(0.0)[0])
-
-
-def _joined(columns: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    return np.concatenate(columns) if columns else np.empty(0, np.int32)

@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from engine.errors import InputError
 from engine.kernels import metres_per_e7
 from geofence.antimeridian import in_one_piece
+from geofence.plain_areas import plain_areas
 from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, read_validity, time_zone
 
 KINDS = ("exclusion", "inclusion")
@@ -25,6 +26,7 @@ MOST_RADIUS_M = 50_000.0
 MOST_DEGREES = (360, 180)
 """Of longitude and latitude as written: a ring over the antimeridian may run on beyond 180 degrees."""
 FAR_US = 2**62
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class Circle(NamedTuple):
@@ -79,8 +81,7 @@ class Zone(NamedTuple):
 
 def version_of(raw: object) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of an object's canonical JSON: names a version of configuration."""
-    text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(_CANONICAL.encode(raw).encode()).hexdigest()[:12]
 
 
 def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
@@ -92,9 +93,10 @@ def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
         found = raw.get("type") if isinstance(raw, dict) else type(raw).__name__
         raise InputError(field="type", value=found, expected="a GeoJSON FeatureCollection")
     zones = []
-    for number, feature in enumerate(raw["features"], 1):
+    areas = plain_areas(raw["features"])
+    for number, (feature, area) in enumerate(zip(raw["features"], areas, strict=True), 1):
         try:
-            zones.append(_read_zone(feature, repair))
+            zones.append(_read_zone(feature, area, repair))
         except InputError as fault:
             given = feature.get("properties") if isinstance(feature, dict) else None
             name = given.get("id") if isinstance(given, dict) else None
@@ -114,7 +116,7 @@ def _unique(zones: list[Zone]) -> list[Zone]:
     return zones
 
 
-def _read_zone(feature: Any, repair: bool) -> Zone:
+def _read_zone(feature: Any, area: BaseGeometry | None, repair: bool) -> Zone:
     if not isinstance(feature, dict) or not isinstance(feature.get("properties"), dict):
         value = feature.get("properties") if isinstance(feature, dict) else feature
         raise InputError(field="properties", value=value, expected="a GeoJSON Feature with properties")
@@ -135,7 +137,7 @@ def _read_zone(feature: Any, repair: bool) -> Zone:
     time_zone(zone_name)
     return Zone(
         name, str(given.get("name") or name), kind, read_wearers(given.get("wearers")),
-        read_place(feature.get("geometry"), given, repair), version_of(feature), schedule,
+        area or read_place(feature.get("geometry"), given, repair), version_of(feature), schedule,
         str(dates["valid_from"] or ""), str(dates["valid_to"] or ""),
         0.0 if given.get("buffer_m") is None else _metres(given["buffer_m"], "buffer_m", 0.0), grade, zone_name,
     )  # fmt: skip

@@ -103,10 +103,8 @@ def history(fixes: Fixes, conditions: Conditions, as_of_us: int) -> Iterator[Ver
     for k, now_us in enumerate(arrivals):
         while due and (soonest := min(due.values())) < now_us and soonest > -(2**61):
             yield from _settle(monitor, ledger, due, [w for w, d in due.items() if d <= soonest], soonest)
-        touched: list[str] = []
-        if k < len(starts):
-            stop = starts[k + 1] if k + 1 < len(starts) else len(fixes)
-            touched = monitor.take(fixes.take(slice(int(starts[k]), int(stop))), now_us).wearers
+        bounds = (*starts.tolist(), len(fixes), len(fixes))  # at the end nothing comes, but what was dated ahead is due
+        touched = monitor.take(fixes.take(slice(bounds[k], bounds[k + 1])), now_us).wearers
         yield from _settle(monitor, ledger, due, touched if k < len(starts) else sorted(monitor.trails), now_us)
 
 
