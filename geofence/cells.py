@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.jit import kernel, kernel_part
 from engine.kernels import distance_m
 
 TILE_BITS = 22
@@ -29,7 +29,7 @@ _BLOCK = 256
 _LEAST, _MOST = -(2**31), 2**31 - 1  # of int32
 
 
-@kernel
+@kernel_part
 def edges_hold(
     x: Any, y: Any, east: Any, south: Any, records: Any, at: Any, n_runs: Any, vertices: Any, parity: Any
 ) -> bool:
@@ -59,7 +59,7 @@ def edges_hold(
     return bool(on | (parity == 1))
 
 
-@kernel
+@kernel_part
 def cell_of(u: Any, v: Any, tiles: Any, nodes: Any) -> tuple[Any, Any]:
     """Value of the smallest cell that holds the point (u, v never negative: EAST and NORTH added), and its width in bits."""
     bits: Any = TILE_BITS
@@ -72,7 +72,7 @@ def cell_of(u: Any, v: Any, tiles: Any, nodes: Any) -> tuple[Any, Any]:
     return value, bits
 
 
-@kernel
+@kernel_part
 def add_zones(
     x: Any, y: Any, value: Any, bits: Any, records: Any, vertices: Any, discs: Any, zones: Any, n: Any, most: Any
 ) -> Any:  # fmt: skip
@@ -112,13 +112,13 @@ def add_zones(
     return n
 
 
-@kernel
+@kernel_part
 def image(x: Any) -> Any:
     """The longitude as it is written from the other side of the antimeridian [1e-7 degree]."""
     return x - TURN if x > 0 else x + TURN
 
 
-@kernel
+@kernel_part
 def merge(zones: Any, start: Any, stop: Any) -> Any:
     """Put the few zones[start:stop] in order, each once; returns the new stop."""
     for i in range(start + 1, stop):
@@ -148,14 +148,21 @@ def containing(
     is touched, so that the waits for memory overlap.
     """
     value, bits, sink = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64), np.empty(1, np.int64)
+    asked = np.empty(_BLOCK + 1, np.int64)
     for first in range(start, len(x), _BLOCK):
         m = min(_BLOCK, len(x) - first)
+        n_asked = 0
         for j in range(m):
             px, py = np.int64(x[first + j]), np.int64(y[first + j])
             value[j], bits[j] = cell_of(px + EAST, py + NORTH, tiles, nodes) if -NORTH <= py < NORTH else (0, 0)
-        sink[0] = touch(value, m, records, vertices)
-        for j in range(m):
-            if value[j] == 0 and not wraps:
+            asked[n_asked] = j  # kept where something is to be asked, without a branch that nobody can foretell
+            n_asked += int((value[j] != 0) | wraps)
+        sink[0] = touch(value, asked, n_asked, records, vertices)
+        for k in range(n_asked):
+            j = asked[k]
+            if value[j] < 0 and not wraps and n < len(zones):
+                rows[n], zones[n] = first + j, ~value[j]
+                n += 1
                 continue
             px, py = np.int64(x[first + j]), np.int64(y[first + j])
             found = add_zones(px, py, value[j], bits[j], records, vertices, discs, zones, n, most)
@@ -166,17 +173,17 @@ def containing(
                     found = min(merge(zones, n, found), n + most)
             if found < 0:
                 return first + j, n
-            for k in range(n, found):
-                rows[k] = first + j
+            for i in range(n, found):
+                rows[i] = first + j
             n = found
     return len(x), n
 
 
-@kernel
-def touch(value: Any, m: Any, records: Any, vertices: Any) -> Any:
-    """Read from the records that the first m values name, and from their first vertices: what it returns means nothing."""
+@kernel_part
+def touch(value: Any, asked: Any, n_asked: Any, records: Any, vertices: Any) -> Any:
+    """Read from the records that these values name, and from their first vertices: what it returns means nothing."""
     last = len(vertices) - 1
     seen = np.int64(0)
-    for j in range(m):
-        seen += vertices[min(max(records[(max(value[j], 0) >> 1) + 2], 0), last), 0]
+    for k in range(n_asked):
+        seen += vertices[min(max(records[(max(value[asked[k]], 0) >> 1) + 2], 0), last), 0]
     return seen
