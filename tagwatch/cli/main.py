@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command()(serve.demo)
 app.command()(serve.run)
 app.command()(trails.replay)
+app.command()(trails.passed)
 app.command()(trails.publish)
 app.command()(question.near)
 app.command()(trails.simulate)

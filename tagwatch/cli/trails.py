@@ -112,6 +112,30 @@ def replay(
         )
 
 
+def passed(
+    trail: Trails,
+    areas: Annotated[str, typer.Option("--areas", help="Polygons or circles: GeoJSON, such as wards")],
+    key: Annotated[str, typer.Option("--key", help="The property that names an area")] = "id",
+    out: Out = None, tz: Tz = None, skip_bad: SkipBad = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend invalid geometry instead of refusing it")] = False,
+) -> None:  # fmt: skip
+    """Which areas each device's fixes lay in, when first and last, as JSON lines: by position alone, errors not counted."""
+    import msgspec
+
+    from tagwatch.configuration import read_json
+    from tagwatch.passed import passed as find
+    from tagwatch.passed import read_areas
+
+    raw = read_json(areas)
+    try:
+        read = read_areas(raw, key, repair=repair)
+    except InputError as fault:
+        raise fault.at(areas) from None
+    fixes = read_fixes(trail, tz, skip_bad)
+    with output(out) as file:
+        file.writelines(msgspec.json.encode(row._asdict()) + b"\n" for row in find(fixes, read))
+
+
 @contextmanager
 def unswept() -> Iterator[None]:
     """No search for garbage meanwhile: what is read lives to the end, and looking through it took a third of the time."""
