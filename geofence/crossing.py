@@ -26,6 +26,8 @@ CROSSING = np.dtype((np.record,
 """A way from row `start` to row `end` that meets a place, with the clear fixes before and after it that confirm it; first and
 last are where on the way the place is met [0 to 1], share is how much of it lies inside."""
 
+DEEP = 0.002
+"""A way so deep in a place that either error takes it out with no more than this probability is not integrated over."""
 CLEAR_SHARE = 0.95
 """A fix is clear of a place that the circle about it which holds the truth with this probability does not touch."""
 _N_DRAWS, _N_DRAWS_TAIL = 2048, 512
@@ -181,11 +183,32 @@ def _is_confirmed(columns: Any, h: int, i: int, j: int, k: int, place: int, plac
 @kernel_part
 def _way_probability(columns: Any, i: int, j: int, tails: Any, correlation_s: float, place: int, places: Any) -> float:
     """`crossing_probability` of two rows; errors stay alike over the filter's correlation time."""
+    a, b = columns.model[i], columns.model[j]
+    if _is_deep(columns, i, j, tails, place, places):
+        return 1.0 - 2.0 * DEEP
     coarse = max(1.0, columns.sigma_m[i] / COARSE_M, columns.sigma_m[j] / COARSE_M)
     likeness = math.exp(-((columns.time_us[j] - columns.time_us[i]) * 1e-6) / (correlation_s * coarse))
-    a, b = columns.model[i], columns.model[j]
     return crossing_probability(
         np.int64(columns.lon_e7[i]), np.int64(columns.lat_e7[i]), columns.sigma_m[i], tails[a, 0], tails[a, 1],
         np.int64(columns.lon_e7[j]), np.int64(columns.lat_e7[j]), columns.sigma_m[j], tails[b, 0], tails[b, 1],
         likeness, place, places,
     )  # fmt: skip
+
+
+@kernel_part
+def _is_deep(columns: Any, i: int, j: int, tails: Any, place: int, places: Any) -> bool:
+    """Whether the middle of the way's part in the place is so deep that both errors keep it inside with 1 - DEEP.
+
+    No point of the way moves farther than the larger of the errors of its ends.
+    """
+    first, last, _ = _way(columns, i, j, place, places)
+    x1, y1 = np.int64(columns.lon_e7[i]), np.int64(columns.lat_e7[i])
+    middle, x2 = 0.5 * (first + last), short_way(columns.lon_e7[j], x1, x1)
+    x: Any = x1 + np.int64(middle * (x2 - x1))
+    y: Any = y1 + np.int64(middle * (np.int64(columns.lat_e7[j]) - y1))
+    a, b = columns.model[i], columns.model[j]
+    depth_m = max(
+        columns.sigma_m[i] * margin_sigmas(DEEP, tails[a, 0], tails[a, 1]),
+        columns.sigma_m[j] * margin_sigmas(DEEP, tails[b, 0], tails[b, 1]),
+    )
+    return bool(side_beyond(x, y, depth_m, place, places) == 1)

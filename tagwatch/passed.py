@@ -31,8 +31,9 @@ def read_areas(raw: Any, key: str = "id", *, repair: bool = False) -> dict[str, 
         raise InputError(field="type", value=type(raw).__name__, expected="a GeoJSON FeatureCollection")
     areas: dict[str, BaseGeometry | Circle] = {}
     for number, feature in enumerate(raw["features"], 1):
-        given = feature.get("properties") if isinstance(feature, dict) else None
-        name = given.get(key) if isinstance(given, dict) else None
+        found = feature.get("properties") if isinstance(feature, dict) else None
+        given: dict[str, Any] = found if isinstance(found, dict) else {}
+        name = given.get(key)
         try:
             if not isinstance(name, (str, int)) or isinstance(name, bool) or str(name) in areas:
                 raise InputError(field=key, value=name, expected="a text or a number that no other feature has")

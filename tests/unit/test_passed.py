@@ -45,7 +45,7 @@ def test_areas_that_touch_both_hold_the_fix_between_them() -> None:
     [
         ([], "type is 'list'"),
         (collection(feature("a", 0.0), feature("a", 1.0)), r"feature 2 \(id a\): id is 'a'"),
-        (collection(feature(None, 0.0)), "feature 1: id: expected a text or a number"),
+        (collection(feature(None, 0.0)), "feature 1: id is missing: expected a text or a number"),
         (collection({"type": "Feature", "properties": {"id": "a"}, "geometry": None}), r"feature 1 \(id a\): geometry"),
     ],
 )
