@@ -16,7 +16,7 @@ from engine import flags
 from engine.error_model import TAILS
 from engine.kernels import distance_m
 from engine.times import SECOND_US, parse_time
-from geofence.crossing import CLEAR_SHARE, CROSSING, clear_sigmas, find_crossings
+from geofence.crossing import CLEAR_SHARE, CROSSING, STRETCH, STRETCH_BOX, clear_sigmas, find_crossings, find_stretches
 from geofence.detour import least_way_m
 from geofence.filter import Columns
 from geofence.zone import Zone
@@ -24,6 +24,7 @@ from geofence.zone import Zone
 RULE = "zone.crossed"
 _CLEAR = clear_sigmas(TAILS)
 _ROOM = 64
+_MUCH = 8 * STRETCH
 
 
 class Passage(NamedTuple):
@@ -79,15 +80,30 @@ def passages(scene: Scene) -> list[Passage]:
         columns = Columns(*(scene.trail.column(name) for name in Columns._fields))
         rules = flags.WEIGHTLESS, TAILS, _CLEAR, scene.watch.settings.correlation_s
         room: NDArray[Any] = np.empty(_ROOM, CROSSING)
+        where = scene.slot.subject.place, scene.watch.places, room, _stretches(scene, columns, start)
         n = _ROOM
         while n == _ROOM:
-            n, start = find_crossings(columns, start, *rules, scene.slot.subject.place, scene.watch.places, room)
+            n, start = find_crossings(
+                columns, start, *rules, *where, scene.watch.check.bounds.outer[scene.slot.subject.place]
+            )
             for before, left, reached, after, *more in room[:n].tolist():
                 times = int(columns.time_us[left]), int(columns.time_us[reached])
                 found = [*found, Passage(before, left, reached, after, *times, *more)]
         scene.settled[key] = (len(scene.trail), start, found)
     passed: list[Passage] = found
     return passed
+
+
+def _stretches(scene: Scene, columns: Columns, start: int) -> NDArray[Any]:
+    """The trail's stretches, once for all of a wearer's zones; none where there is not much to look at."""
+    n = len(scene.trail) // STRETCH
+    if len(scene.trail) - start < _MUCH:
+        return np.empty(0, STRETCH_BOX)
+    stretches: NDArray[Any] = scene.settled.get("stretches", np.empty(0, STRETCH_BOX))
+    if len(stretches) != n:
+        stretches = scene.settled["stretches"] = np.empty(n, STRETCH_BOX)
+        find_stretches(columns, flags.WEIGHTLESS, _CLEAR, stretches)
+    return stretches
 
 
 def _is_known(scene: Scene, passage: Passage) -> bool:

@@ -26,8 +26,13 @@ CROSSING = np.dtype((np.record,
 """A way from row `start` to row `end` that meets a place, with the clear fixes before and after it that confirm it; first and
 last are where on the way the place is met [0 to 1], share is how much of it lies inside."""
 
-DEEP = 0.002
-"""A way so deep in a place that either error takes it out with no more than this probability is not integrated over."""
+DEEP = 0.01
+"""A way so deep in a place that either error takes it out with no more than this probability is not integrated over: that it
+meets the place has a probability of at least 1 - 2 DEEP, and that is what is said of it."""
+STRETCH = 32
+STRETCH_BOX = np.dtype((np.record, [("west", "f8"), ("south", "f8"), ("east", "f8"), ("north", "f8"), ("tail", "i8")]))
+"""Of STRETCH rows of a trail: a box of all ways that lead to them and all circles of clear fixes [1e-7 degree], and the row
+from which on four of them, or all, carry weight."""
 CLEAR_SHARE = 0.95
 """A fix is clear of a place that the circle about it which holds the truth with this probability does not touch."""
 _N_DRAWS, _N_DRAWS_TAIL = 2048, 512
@@ -101,9 +106,45 @@ def is_clear_of(x: Any, y: Any, radius_m: float, place: int, places: Any) -> boo
 
 
 @kernel
+def find_stretches(columns: Any, weightless: int, clear: Any, stretches: Any) -> None:
+    """Fill the boxes of a trail's whole stretches (STRETCH_BOX), from its beginning on."""
+    before = -1
+    for n in range(len(stretches)):
+        s = stretches[n]
+        s.west = s.south = 4e9
+        s.east = s.north = -4e9
+        first, n_weighty = before, 0
+        for i in range(n * STRETCH, (n + 1) * STRETCH):
+            if columns.flags[i] & weightless:
+                continue
+            if first >= 0:  # the way from the fix before the stretch
+                _widen(s, columns, first, clear)
+                first = -1
+            _widen(s, columns, i, clear)
+            before = i
+        s.tail = (n + 1) * STRETCH
+        while n_weighty < 4 and s.tail > n * STRETCH:
+            s.tail -= 1
+            n_weighty += int(columns.flags[s.tail] & weightless == 0)
+
+
+@kernel_part
+def _widen(s: Any, columns: Any, i: int, clear: Any) -> None:
+    high = columns.sigma_m[i] * clear[columns.model[i]] * 91.0  # a metre is at most 90.5 units of 1e-7 degree of latitude
+    wide = high / max(0.01, math.cos(min(abs(columns.lat_e7[i]) * 1e-7 + 0.5, 89.0) * math.pi / 180.0))
+    s.west, s.east = min(s.west, columns.lon_e7[i] - wide), max(s.east, columns.lon_e7[i] + wide)
+    s.south, s.north = min(s.south, columns.lat_e7[i] - high), max(s.north, columns.lat_e7[i] + high)
+
+
+@kernel_part
+def _is_apart(s: Any, outer: Any) -> bool:
+    return bool(s.west > outer[2] or s.east < outer[0] or s.south > outer[3] or s.north < outer[1])
+
+
+@kernel
 def find_crossings(
     columns: Any, start: int, weightless: int, tails: Any, clear: Any, correlation_s: float,
-    place: int, places: Any, found: Any,
+    place: int, places: Any, found: Any, stretches: Any, outer: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """The ways between consecutive clear fixes that cross a place, from a row of a trail on; fills `found` (CROSSING).
 
@@ -111,11 +152,25 @@ def find_crossings(
     of `clear_sigmas`. A way counts when a clear fix on either side of it confirms it: there and back by one fix alone is none.
     No gap among the four may be longer than silence. Returns how many were found and the row to go on from: with `found`
     emptied where it is full, else when more fixes have come.
+
+    stretches: those of `find_stretches`, as many as there are; of one that is apart from `outer` (4,), a box that holds the
+    place, only the first three fixes with weight are looked at, which may confirm a way before, and the last four.
     """
     n_found, h, i, j = 0, -1, -1, -1  # the last three clear fixes
-    for k in range(start, len(columns.time_us)):
+    k, n_ahead, tail = start - 1, 0, 0
+    while k + 1 < len(columns.time_us):
+        k += 1
+        if k % STRETCH == 0:
+            n_ahead, stretch = 0, k // STRETCH
+            if stretch < len(stretches) and _is_apart(stretches[stretch], outer):
+                n_ahead, tail = 4, stretches[stretch].tail
         if columns.flags[k] & weightless:
             continue
+        if n_ahead > 0:
+            n_ahead -= 1
+            if n_ahead == 0 and k < tail:
+                k, h, i, j = tail - 1, -1, -1, -1
+                continue
         if not is_clear_of(
             columns.lon_e7[k], columns.lat_e7[k], columns.sigma_m[k] * clear[columns.model[k]], place, places
         ):

@@ -14,13 +14,22 @@ from engine.error_model import TAILS
 from engine.flags import IMPLAUSIBLE, WEIGHTLESS
 from engine.kernels import distance_m, metres_per_e7
 from geofence.chord import chord_part
-from geofence.crossing import CROSSING, clear_sigmas, crossing_probability, find_crossings
+from geofence.crossing import (
+    CROSSING,
+    STRETCH,
+    STRETCH_BOX,
+    clear_sigmas,
+    crossing_probability,
+    find_crossings,
+    find_stretches,
+)
 from geofence.detour import COULD, COULD_NOT, CROSSED, NO_PAIR, classify_gaps, least_way_m
 from geofence.filter import Columns
 from geofence.places import Places, compile_places
 from geofence.zone import Circle
 
 CLEAR = clear_sigmas(TAILS)
+WORLD = np.array([-(2**31), -(2**31), 2**31 - 1, 2**31 - 1], np.float64)
 LAT_E7, LON_E7 = 530_000_000, -10_000_000
 KY, KX = metres_per_e7(float(LAT_E7))
 
@@ -45,7 +54,9 @@ def columns_of(
 
 def found_in(columns: Columns, places: Places, room: int = 8, start: int = 0) -> NDArray[Any]:
     found: NDArray[Any] = np.empty(room, CROSSING)
-    n, _ = find_crossings(columns, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found)
+    n, _ = find_crossings(
+        columns, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found, np.empty(0, STRETCH_BOX), WORLD
+    )
     return found[:n]
 
 
@@ -151,9 +162,33 @@ def test_little_room_and_a_later_start_change_nothing() -> None:
         seen = Columns(*(column[:stop] for column in columns))
         n = 7
         while n == 7:
-            n, start = find_crossings(seen, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found)
+            stretches = np.empty(stop // STRETCH, STRETCH_BOX)
+            find_stretches(seen, WEIGHTLESS, CLEAR, stretches)
+            n, start = find_crossings(
+                seen, start, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found, stretches, places.box[0]
+            )
             pieces += found[:n].tolist()
     assert pieces == whole.tolist()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_passing_over_stretches_that_are_apart_changes_nothing(seed: int) -> None:
+    """Stays far off and near, ways across, fixes without weight, silences."""
+    rng = np.random.default_rng(seed)
+    side = np.repeat(rng.choice([-1, 1], 80), rng.integers(1, 60, 80))
+    far = np.repeat(rng.choice([300.0, 5000.0], 80), rng.integers(1, 60, 80))
+    n = min(len(side), len(far))
+    weightless = np.flatnonzero(rng.random(n) < rng.choice([0.05, 0.9])).tolist()
+    columns, places = (
+        columns_of((side[:n] * (far[:n] + rng.uniform(-150, 150, n))).tolist(), weightless=weightless),
+        square(),
+    )
+    columns.time_us[:] += np.cumsum(np.where(rng.random(n) < 0.02, 2_000_000_000, 0))
+    stretches: NDArray[Any] = np.empty(n // STRETCH, STRETCH_BOX)
+    find_stretches(columns, WEIGHTLESS, CLEAR, stretches)
+    found: NDArray[Any] = np.empty(n, CROSSING)
+    k, _ = find_crossings(columns, 0, WEIGHTLESS, TAILS, CLEAR, 300.0, 0, places, found, stretches, places.box[0])
+    assert found[:k].tolist() == found_in(columns, places, n).tolist()
 
 
 def test_what_is_known_of_a_gap() -> None:
