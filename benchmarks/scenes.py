@@ -38,16 +38,18 @@ class Scene:
 
 
 class Conduct(NamedTuple):
-    """How often a wearer errs: the share of hours spent in a zone of his own, and of hours out of those to be at home; and
-    when the curfew begins: all are on their way home from 18:00 to 18:15 UTC."""
+    """How often a wearer errs: the share of hours spent in a zone of his own, and of hours out of those to be at home; when
+    the curfew begins: all are on their way home from 18:00 to 18:15 UTC; and whether his ways keep clear of his zones: these
+    lie south of his home, and else he stays north of it."""
 
     breach: float = 0.03
     late: float = 0.02
     curfew_from: str = "19:00"
+    keeps_clear: bool = False
 
 
-LAW_ABIDING = Conduct(0.002, 0.001, "20:00")
-"""A quarter of an alert a wearer and day."""
+LAW_ABIDING = Conduct(0.008, 0.004, "20:00", keeps_clear=True)
+"""About a seventh of an alert a wearer and day."""
 
 
 def town(
@@ -63,7 +65,8 @@ def town(
     features: list[dict[str, Any]] = []
     places = np.empty((n_wearers, n_zones, 2))
     for k, name in enumerate(names):
-        bearing, distance = rng.uniform(0, 2 * np.pi, n_zones), rng.uniform(500.0, 3000.0, n_zones)
+        around = (np.radians(130.0), np.radians(230.0)) if conduct.keeps_clear else (0.0, 2 * np.pi)
+        bearing, distance = rng.uniform(*around, n_zones), rng.uniform(500.0, 3000.0, n_zones)
         places[k] = homes[k] + np.column_stack([np.sin(bearing), np.cos(bearing)]) * distance[:, None]
         features += [_zone(rng, f"{name}-{z}", name, places[k, z], n_vertices) for z in range(n_zones)]
     x, y, accuracy_m = _walks(rng, homes, places, n_each, conduct)
@@ -102,7 +105,10 @@ def _walks(
     """Positions with errors [m] and reported accuracies [m], each (n_wearers, n_each)."""
     n_wearers, n_zones = places.shape[:2]
     n_hours = n_each // _HOUR_FIXES + 2
-    goals = homes[:, None] + rng.normal(0.0, 2000.0, (n_wearers, n_hours, 2))
+    away = rng.normal(0.0, 2000.0, (n_wearers, n_hours, 2))
+    if conduct.keeps_clear:
+        away[..., 1] = np.abs(away[..., 1])
+    goals = homes[:, None] + away
     breach = rng.random((n_wearers, n_hours)) < conduct.breach
     goals[breach] = places[np.nonzero(breach)[0], rng.integers(0, n_zones, int(breach.sum()))]
     hour = np.arange(n_hours) % 24

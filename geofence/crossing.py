@@ -26,7 +26,7 @@ CROSSING = np.dtype((np.record,
 """A way from row `start` to row `end` that meets a place, with the clear fixes before and after it that confirm it; first and
 last are where on the way the place is met [0 to 1], share is how much of it lies inside."""
 
-DEEP = 0.01
+DEEP = 0.002
 """A way so deep in a place that either error takes it out with no more than this probability is not integrated over: that it
 meets the place has a probability of at least 1 - 2 DEEP, and that is what is said of it."""
 STRETCH = 32
