@@ -129,14 +129,14 @@ def _joined(free: Sequence[Passage]) -> list[list[Passage]]:
 
 def _alert(scene: Scene, zone: Zone, group: list[Passage]) -> Alert:
     sure, strongest = scene.watch.settings.raise_at, max(group, key=lambda p: (p.posterior, -p.start_us))
-    rows = sorted({row for p in group for row in (p.before, p.start, p.end, p.after)})
+    rows = sorted({row for p in group for row in (p.before, p.start, *_between(scene, p), p.end, p.after)})
     told = [_told(scene, p) for p in group]
     return Alert(
         wearer=scene.trail.wearer, device=scene.devices[int(scene.trail.column("device")[group[0].start])], rule=RULE,
         subject=zone.id, grade=GRADES[RULE], condition="cleared", began=iso(group[0].entered_us),
         began_after=iso(group[0].start_us), ended=iso(group[-1].left_us), posterior=on_grid(strongest.posterior), minutes=0.0,
         n_fixes=len(rows),
-        fixes=listed(scene, chosen(rows, [row for p in group for row in (p.start, p.end)])),
+        fixes=listed(scene, chosen(rows, [row for p in group for row in (p.start, *_between(scene, p), p.end)])),
         why={
             "text": _text(zone, group, told[0]),
             "decided_at": iso(int(scene.trail.column("time_us")[strongest.after])),
@@ -144,6 +144,12 @@ def _alert(scene: Scene, zone: Zone, group: list[Passage]) -> Alert:
             "subject_version": zone.version, "algorithm": ALGORITHM, "zone": zone.name, "crossings": told,
         },
     )  # fmt: skip
+
+
+def _between(scene: Scene, passage: Passage) -> list[int]:
+    """The rows with weight between the two fixes: inside the zone, or too near to it to tell."""
+    bits = scene.trail.column("flags")[passage.start + 1 : passage.end]
+    return [passage.start + 1 + int(k) for k in np.flatnonzero((bits & flags.WEIGHTLESS) == 0)]
 
 
 def _told(scene: Scene, passage: Passage) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def _told(scene: Scene, passage: Passage) -> dict[str, Any]:
     )
     return {
         "class": "crossed", "from": iso(passage.start_us), "to": iso(passage.end_us), "gap_s": gap_s,
+        "n_between": len(_between(scene, passage)),
         "way_m": round(way_m, 3), "inside_m": round(passage.share * way_m, 3), "speed_mps": round(way_m / gap_s, 2),
         "required_mps": math.floor(needed_m / gap_s * 100.0) / 100.0,
         "entered_about": iso(passage.entered_us), "left_about": iso(passage.left_us), "posterior": on_grid(passage.posterior),
@@ -165,5 +172,8 @@ def _told(scene: Scene, passage: Passage) -> dict[str, Any]:
 
 def _text(zone: Zone, group: list[Passage], first: dict[str, Any]) -> str:
     text = f"The straight way between two fixes outside exclusion zone {zone.name}, {first['gap_s']:.0f} s apart, "
-    text += f"runs {first['inside_m']:.0f} m through it: probable if the way was straight, not a certain entry"
-    return text if len(group) == 1 else f"{text}; {len(group)} such ways less than 30 minutes apart"
+    text += f"runs {'less than 1' if first['inside_m'] < 1 else format(first['inside_m'], '.0f')} m through it: "
+    text += "probable if the way was straight, not a certain entry"
+    if n := first["n_between"]:
+        text += f"; {n} {'fix' if n == 1 else 'fixes'} between them inside it or too near to tell"
+    return text if len(group) == 1 else f"{text}; the first of {len(group)} such ways less than 30 minutes apart"

@@ -54,6 +54,9 @@ DEVICE_MODELS: Mapping[str, Mapping[str, ErrorModel]] = {
 }
 """By device model and source; the source "" is for all that have no entry of their own."""
 
+PERCENTILES = {"tag": 0.95, "phone": 0.68}
+"""What a circle is said to hold where nothing else is said, by device model."""
+
 DEFAULT_ACCURACY_M = {"unknown": 50.0, "gps": 15.0, "rf": 50.0, "lbs": 1000.0, "wifi": 50.0}
 """The radius taken for a fix that reports none [m], by source."""
 

@@ -29,12 +29,14 @@ last are where on the way the place is met [0 to 1], share is how much of it lie
 DEEP = 0.002
 """A way so deep in a place that either error takes it out with no more than this probability is not integrated over: that it
 meets the place has a probability of at least 1 - 2 DEEP, and that is what is said of it."""
+LONGEST_US = 300_000_000
+"""A way that takes longer is not taken for straight."""
 STRETCH = 32
 STRETCH_BOX = np.dtype((np.record, [("west", "f8"), ("south", "f8"), ("east", "f8"), ("north", "f8"), ("tail", "i8")]))
 """Of STRETCH rows of a trail: a box of all ways that lead to them and all circles of clear fixes [1e-7 degree], and the row
 from which on four of them, or all, carry weight."""
 CLEAR_SHARE = 0.95
-"""A fix is clear of a place that the circle about it which holds the truth with this probability does not touch."""
+"""A fix is clear of a place that a circle about it which holds the truth with at least this probability does not touch."""
 _N_DRAWS, _N_DRAWS_TAIL = 2048, 512
 
 
@@ -91,7 +93,7 @@ def crossing_probability(
 
 
 def clear_sigmas(tails: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The radius that holds CLEAR_SHARE of each error mixture [sigma of the core]; tails (n_models, 2) to (n_models,)."""
+    """A radius that holds at least CLEAR_SHARE of each error mixture [core sigmas]; tails (n_models, 2) to (n_models,)."""
     return np.array([margin_sigmas(1.0 - CLEAR_SHARE, weight, ratio) for weight, ratio in tails])
 
 
@@ -150,8 +152,8 @@ def find_crossings(
 
     columns: `geofence.filter.Columns` of the whole trail. Clear: it carries weight and `is_clear_of` the place with the radius
     of `clear_sigmas`. A way counts when a clear fix on either side of it confirms it: there and back by one fix alone is none.
-    No gap among the four may be longer than silence. Returns how many were found and the row to go on from: with `found`
-    emptied where it is full, else when more fixes have come.
+    No gap among the four may be longer than silence, nor the way's than LONGEST_US. Returns how many were found and the row to
+    go on from: with `found` emptied where it is full, else when more fixes have come.
 
     stretches: those of `find_stretches`, as many as there are; of one that is apart from `outer` (4,), a box that holds the
     place, only the first three fixes with weight are looked at, which may confirm a way before, and the last four.
@@ -177,7 +179,7 @@ def find_crossings(
             continue
         if j >= 0 and columns.time_us[k] - columns.time_us[j] > columns.silence_us[j]:
             h, i, j = -1, -1, -1
-        if h >= 0 and columns.time_us[j] > columns.time_us[i]:
+        if h >= 0 and 0 < columns.time_us[j] - columns.time_us[i] <= LONGEST_US:
             first, last, share = _way(columns, i, j, place, places)
             if first <= last and _is_confirmed(columns, h, i, j, k, place, places):
                 if n_found == len(found):

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from engine.activations import FOREVER_US, Activation, Activations
-from engine.error_model import device_model
+from engine.error_model import PERCENTILES, device_model
 from engine.errors import InputError
 from engine.times import parse_time
 from ingest.csv_table import rows_of, table_of
@@ -50,7 +50,8 @@ def _activation(fields: Mapping[str, str], tz: ZoneInfo | None) -> Activation:
     to_us = parse_time(fields["to"], tz, "to") if fields["to"].strip() else FOREVER_US
     if to_us <= from_us:
         raise InputError(field="to", value=fields["to"], expected=f"later than from ({fields['from']})")
-    percentile = _number(fields, "percentile", _DEFAULTS.percentile)
+    model = _model(fields.get("model", "").strip())
+    percentile = _number(fields, "percentile", PERCENTILES.get(model, _DEFAULTS.percentile))
     if not 0.0 < percentile < 1.0:
         raise InputError(
             field="percentile", value=fields["percentile"], expected="more than 0 and less than 1, such as 0.95"
@@ -60,7 +61,7 @@ def _activation(fields: Mapping[str, str], tz: ZoneInfo | None) -> Activation:
         _seconds(fields, "fix_interval_s", _DEFAULTS.fix_interval_s, least=1),
         _seconds(fields, "upload_interval_s", _DEFAULTS.upload_interval_s, least=1),
         _seconds(fields, "grace_s", _DEFAULTS.grace_s, least=0),
-        _model(fields.get("model", "").strip()),
+        model,
     )  # fmt: skip
 
 

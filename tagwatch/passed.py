@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.times import to_iso
+from geofence.plain_areas import plain_areas
 from geofence.zone import Circle, read_place
 from geofence.zone_index import ZoneIndex
 
@@ -27,17 +28,20 @@ class Passed(NamedTuple):
 
 def read_areas(raw: Any, key: str = "id", *, repair: bool = False) -> dict[str, BaseGeometry | Circle]:
     """The areas of a GeoJSON FeatureCollection by the property that names them; InputError names feature, field and value."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("features"), list):
-        raise InputError(field="type", value=type(raw).__name__, expected="a GeoJSON FeatureCollection")
+    if not isinstance(raw, dict) or raw.get("type") != "FeatureCollection" or not isinstance(raw.get("features"), list):
+        kind = raw.get("type") if isinstance(raw, dict) else type(raw).__name__
+        raise InputError(field="type", value=kind, expected="a GeoJSON FeatureCollection")
     areas: dict[str, BaseGeometry | Circle] = {}
-    for number, feature in enumerate(raw["features"], 1):
+    plain = plain_areas(raw["features"])
+    for number, (feature, area) in enumerate(zip(raw["features"], plain, strict=True), 1):
         found = feature.get("properties") if isinstance(feature, dict) else None
         given: dict[str, Any] = found if isinstance(found, dict) else {}
         name = given.get(key)
         try:
             if not isinstance(name, (str, int)) or isinstance(name, bool) or str(name) in areas:
-                raise InputError(field=key, value=name, expected="a text or a number that no other feature has")
-            areas[str(name)] = read_place(feature.get("geometry"), given, repair)
+                has = f" (this one has {', '.join(map(str, given)) or 'no properties'})" if name is None else ""
+                raise InputError(field=key, value=name, expected=f"a text or a number that no other feature has{has}")
+            areas[str(name)] = area if area is not None else read_place(feature.get("geometry"), given, repair)
         except InputError as fault:
             raise fault.at(f"feature {number}" + (f" ({key} {name})" if name is not None else "")) from None
     return areas
@@ -51,7 +55,7 @@ def passed(fixes: Fixes, areas: dict[str, BaseGeometry | Circle]) -> Iterator[Pa
     times = fixes.time_us[rows]
     order = np.lexsort((times, found, rank))
     starts = np.flatnonzero(np.diff(rank[order] * len(names) + found[order], prepend=-1))
-    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], len(order)][: len(starts)], strict=True):
         some, newest = order[start], order[stop - 1]
         device = fixes.devices[int(fixes.device[rows[some]])]
         yield Passed(

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.activations import Activation
-from engine.error_model import DEVICE_MODELS
+from engine.error_model import DEVICE_MODELS, PERCENTILES
 from engine.errors import InputError
 from geofence.check import FilterSettings
 
@@ -49,7 +49,7 @@ class Filter(_Part):
 class Plan(_Part):
     """How devices without an activation report: percentile of the circle, intervals and grace [s], device model."""
 
-    percentile: float = Field(default=0.95, gt=0, lt=1)
+    percentile: float | None = Field(default=None, gt=0, lt=1)
     fix_interval_s: int = Field(default=60, gt=0)
     upload_interval_s: int = Field(default=600, ge=0)
     grace_s: int = Field(default=300, ge=0)
@@ -88,7 +88,8 @@ class Settings(_Part):
     @property
     def default_plan(self) -> Activation:
         """The plan of devices without an activation."""
-        return Activation("", "", -(2**62), **self.plan.model_dump())
+        percentile = self.plan.percentile or PERCENTILES[self.plan.model or "tag"]
+        return Activation("", "", -(2**62), **{**self.plan.model_dump(), "percentile": percentile})
 
 
 def read_settings(path: Path | None = None) -> Settings:

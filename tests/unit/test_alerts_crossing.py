@@ -108,8 +108,20 @@ def test_a_flagged_fix_raises_nothing() -> None:
 
 
 def test_a_gap_longer_than_silence_is_not_judged() -> None:
-    assert len(alerts([(0, -900), (1, -500), (17, 500), (18, 900)])) == 1
-    assert alerts([(0, -900), (1, -500), (17.1, 500), (18.1, 900)]) == []
+    assert len(alerts([(0, -900), (16, -500), (17, 500), (18, 900)])) == 1
+    assert alerts([(0, -900), (16.1, -500), (17.1, 500), (18.1, 900)]) == []
+
+
+def test_a_way_of_more_than_five_minutes_is_not_taken_for_straight() -> None:
+    assert len(alerts([(0, -900), (1, -500), (6, 500), (7, 900)])) == 1
+    assert alerts([(0, -900), (1, -500), (6.1, 500), (7.1, 900)]) == []
+
+
+def test_a_fix_between_is_shown() -> None:
+    (alert,) = alerts([(0, -900), (1, -500), (2, 30), (3, 500), (4, 900)])
+    assert [fix.p > 0.9 for fix in alert.fixes] == [False, False, True, False, False]
+    assert alert.why["crossings"][0]["n_between"] == 1
+    assert alert.why["text"].endswith("; 1 fix between them inside it or too near to tell")
 
 
 def test_time_that_a_breach_covers_is_left_to_it() -> None:

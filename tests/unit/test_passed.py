@@ -40,12 +40,22 @@ def test_areas_that_touch_both_hold_the_fix_between_them() -> None:
     ]
 
 
+def test_nothing_passed_is_nothing() -> None:
+    none = Fixes.empty()
+    far = Fixes.of(("a",), device=[0], time_us=[T0_US], lat_e7=[0], lon_e7=[0])
+    for fixes in (none, far):
+        assert list(passed(fixes, read_areas(collection(feature("a", 1.0))))) == []
+        assert list(passed(fixes, read_areas(collection()))) == []
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
         ([], "type is 'list'"),
+        (feature("a", 0.0), "type is 'Feature'"),
         (collection(feature("a", 0.0), feature("a", 1.0)), r"feature 2 \(id a\): id is 'a'"),
         (collection(feature(None, 0.0)), "feature 1: id is missing: expected a text or a number"),
+        (collection(feature("a", 0.0, "ward")), r"no other feature has \(this one has ward\)"),
         (collection({"type": "Feature", "properties": {"id": "a"}, "geometry": None}), r"feature 1 \(id a\): geometry"),
     ],
 )
