@@ -22,6 +22,7 @@ from geofence.crossing import may_cross
 from geofence.curfew import Curfew
 from geofence.filter import BLOCK, CHANGE, FILTER_STATE, SINGLE, UNKNOWN, Columns
 from geofence.places import Places, compile_places
+from geofence.polygon_mass import TURN
 from geofence.zone import EVERYBODY, Zone
 
 if CHECKPOINT_EVERY != BLOCK:
@@ -104,7 +105,7 @@ class Watch:
         """Bring the slots of these trails up to date, each from its first changed row on.
 
         Returns for each trail whether any of its changes of state were added, altered or taken back, or a way between fixes
-        may have crossed a zone: where it is False, no alert of the wearer but its length has changed.
+        may have crossed a zone. (A late fix, and a silence that was broken, change alerts too: the caller knows of both.)
         """
         feed, moved = _Feed(self.check), []
         for trail, first, near in zip(trails, firsts, self._near(trails, firsts), strict=True):
@@ -257,7 +258,8 @@ def _ways(trail: Trail, first: int) -> NDArray[np.float64]:
     )  # 1 m is at most 90.5 units of latitude
     wide = high / np.maximum(0.01, np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0))))
     before = np.maximum(np.arange(len(rows)) - 1, 0)
-    half_x, half_y = (x - x[before]) / 2.0, (y - y[before]) / 2.0
+    dx = x - x[before]
+    half_x, half_y = (dx - TURN * np.rint(dx / TURN)) / 2.0, (y - y[before]) / 2.0  # the short way round
     wide, high = np.abs(half_x) + np.maximum(wide, wide[before]), np.abs(half_y) + np.maximum(high, high[before])
     return np.stack([x - half_x, y - half_y, wide, high])
 

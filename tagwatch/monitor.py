@@ -23,6 +23,7 @@ from engine.fixes import Fixes, concat
 from engine.trail import Arranged, Trail, arrange
 from geofence.check import FilterSettings
 from geofence.curfew import Curfew
+from geofence.episodes import speaks_at_us
 from geofence.schedule import Interval, merged
 from geofence.watch import Watch
 from geofence.zone import Zone
@@ -41,7 +42,8 @@ class Conditions:
 
 @dataclass(slots=True)
 class Taken:
-    """What became of a batch: which wearers' states it touched, and the counts of what was not evaluated."""
+    """What became of a batch: whose trails it touched, whose alerts may now be others (but for the length of those that go
+    on), and the counts of what was not evaluated."""
 
     wearers: list[str]
     moved: list[str]
@@ -62,6 +64,7 @@ class Monitor:
         self._devices: tuple[str, ...] = ()
         self._ahead: list[Fixes] = []
         self._settled: dict[str, dict[Any, Any]] = {}
+        self._silent: set[str] = set()  # for whom silence had spoken when their alerts were last asked for
         self._monitored = self._activated()
         self._expect(sorted({c.wearer for c in conditions.curfews} & self._monitored.keys()))
 
@@ -85,19 +88,20 @@ class Monitor:
             return Taken([], [], n_unassigned=n_unassigned, n_ahead=n_ahead)
         names, wearer, percentile, silence_us, model = self._plan(activation)
         arranged, wearer, n_duplicates = arrange(batch, wearer, percentile, silence_us, model)
-        trails, firsts = [], []
+        trails, firsts, anew = [], [], set(self._silent)
         for name, piece in _pieces(arranged, wearer, names):
             trail = self.trails.setdefault(name, Trail(name))
             n_before = len(trail)
             first, n_again = trail.merge(piece)
             if first < n_before:
                 self._settled.pop(name, None)
+                anew.add(name)
             n_duplicates += n_again
             trails.append(trail)
             firsts.append(first)
         moved = self.watch.feed(trails, firsts) if trails else []
         return Taken(
-            [t.wearer for t in trails], [t.wearer for t, m in zip(trails, moved, strict=True) if m],
+            [t.wearer for t in trails], [t.wearer for t, m in zip(trails, moved, strict=True) if m or t.wearer in anew],
             n_duplicates, n_unassigned, n_ahead,
         )  # fmt: skip
 
@@ -113,6 +117,8 @@ class Monitor:
                 found += curfew_alerts(scene, self._monitored_intervals(trail), due)
             else:
                 found += zone_alerts(scene, due) + crossing_alerts(scene, due)
+        spoken = any(as_of_us > speaks_at_us(slot, self.watch) for slot in self.watch.slots(wearer))
+        (self._silent.add if spoken else self._silent.discard)(wearer)
         found.sort(key=lambda a: a.sort_key)
         return found, min((d for d in due if d > as_of_us), default=2**62)
 

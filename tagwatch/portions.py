@@ -108,6 +108,7 @@ class FileFixes:
         self._trail, self._found, self._as_of_us = trail, found, as_of_us
         self.n_fixes = len(trail) - found.n_after
         worn = [(row.device, row.wearer) for row in activations.rows] or [(name, name) for name in found.devices]
+        self._has_strangers = not {device for device, _ in worn} >= found.devices.keys()
         self._devices_of: dict[str, list[int]] = {}
         for device, wearer in dict.fromkeys(worn):
             mine = self._devices_of.setdefault(wearer, [])
@@ -120,14 +121,16 @@ class FileFixes:
         """See `Portions`. FaultyRowError where a row is not what it should be."""
         devices_of = {name: self._devices_of[name] for name in self.wearers[first:last] if self._devices_of[name]}
         mine = sorted({device for devices in devices_of.values() for device in devices})
-        if not mine:
+        checks_all = first == 0 and self._has_strangers  # rows that nobody wears are checked too, by one of us
+        if not mine and not checks_all:
             return
         rows, names = self._found.rows, list(self._found.devices)
         wanted = {names[device] for device in mine}
         ends = sorted((int(rows[devices, 2].max()), name) for name, devices in devices_of.items())
         n_ended, held = 0, np.empty(0, np.bool_)
         known: tuple[str, ...] = ()
-        for row, piece in self._trail.pieces(int(rows[mine, 1].min()), int(rows[mine, 2].max()), Faults("", _refuse)):
+        where = (0, len(self._trail) - 1) if checks_all else (int(rows[mine, 1].min()), int(rows[mine, 2].max()))
+        for row, piece in self._trail.pieces(*where, Faults("", _refuse)):
             n_before = n_ended
             while n_ended < len(ends) and ends[n_ended][0] < row:
                 n_ended += 1

@@ -19,6 +19,7 @@ import numpy as np
 from alerts.alert import Alert
 from alerts.ledger import Ledger, Version
 from engine.activations import Activations
+from engine.errors import TagwatchError
 from engine.fixes import Fixes
 from geofence.zone import EVERYBODY
 from ingest.parquet_trail import ParquetTrail, is_parquet
@@ -129,13 +130,21 @@ def _side_by_side(parts: list[tuple[Any, ...]]) -> list[Replayed]:
         process.start()
         there.close()
         others.append((process, here))
-    done = [_replay_part(*parts[0])]
-    for process, here in others:
-        told = here.recv()
-        process.join()
-        if isinstance(told, BaseException):
-            raise told
-        done.append(told)
+    try:
+        done = [_replay_part(*parts[0])]
+        for process, here in others:
+            told = here.recv()
+            process.join()
+            if isinstance(told, BaseException):
+                raise told
+            done.append(told)
+    except EOFError:
+        raise TagwatchError(
+            "a process of the replay ended before it was done: was it killed, for want of memory?"
+        ) from None
+    finally:
+        for process, _ in others:
+            process.kill()
     return done
 
 

@@ -81,3 +81,15 @@ def test_batches_do_not_decide_which_zones_are_watched(seed: int, cuts: list[int
     way = np.column_stack([trail.column("lon_e7"), trail.column("lat_e7")])[weighty] / 1e7
     met = {zone.id for zone in zones if len(way) > 1 and shapely.LineString(way).intersects(zone.place)}
     assert met <= ours.keys()
+
+
+@pytest.mark.parametrize("moved_deg", [0.0, -170.0])
+@pytest.mark.parametrize("wearers", [("*",), ("w",)])
+def test_a_way_over_the_antimeridian_finds_its_zone(moved_deg: float, wearers: tuple[str, ...]) -> None:
+    lon = (
+        np.array([179.89, 179.91, 179.93, 179.95, -179.95, -179.93, -179.91, -179.89]) + moved_deg + 180.0
+    ) % 360.0 - 180.0
+    place = shapely.box(179.995 + moved_deg, 9.999, 180.005 + moved_deg, 10.001)
+    watch = Watch([Zone("z", "z", "exclusion", wearers, place, "")], [])
+    fed(watch, lon, [10.0] * 8, [3, 5], seconds=300)
+    assert len(list(watch.slots("w"))) == 1

@@ -147,6 +147,25 @@ def test_a_file_with_a_faulty_row_is_read_as_a_whole(tmp_path: Path, name: str, 
         assert replay_file(str(tmp_path / "t.parquet"), conditions(activated=False), None, None, processes) is None
 
 
+def test_rows_that_nobody_wears_are_checked_too(tmp_path: Path) -> None:
+    """In a row group of their own, which no wearer's part would read."""
+    n = 40
+    columns = {"lat_e7": np.full(2 * n, 532_000_000), "lon_e7": np.full(2 * n, -5_000_000)}
+    times = T0_US + np.tile(np.arange(n), 2) * 60_000_000
+    write_parquet(Fixes.of(("worn", "zz"), device=np.repeat([0, 1], n), time_us=times, **columns), tmp_path / "t.parquet")
+    table = pq.read_table(tmp_path / "t.parquet")
+    latitude = pa.array([*table["lat"].to_pylist()[:-1], 95.0])
+    pq.write_table(
+        table.set_column(table.column_names.index("lat"), "lat", latitude), tmp_path / "f.parquet", row_group_size=n
+    )
+    rules = Conditions(activations=Activations([Activation("worn", "ann", T0_US)]))
+    for processes in (1, 2):
+        assert replay_file(str(tmp_path / "f.parquet"), rules, None, None, processes) is None
+        done = replay_file(str(tmp_path / "t.parquet"), rules, None, None, processes)
+        assert done is not None
+        assert (done.n_fixes, done.n_unassigned) == (n, n)
+
+
 def test_a_batch_of_which_nobody_knows_the_wearer_is_counted() -> None:
     fixes = world()
     strangers = fixes.take(fixes.device == 0)
