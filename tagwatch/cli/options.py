@@ -58,12 +58,19 @@ def say(text: str) -> None:
 
 @contextmanager
 def output(path: str | None) -> Iterator[BinaryIO]:
-    """The file to write to, or standard output; a half-written file is never left behind."""
+    """The file to write to, or standard output; a half-written file is never left behind.
+
+    What is there but no file (a device such as /dev/null, a pipe) is written to, never replaced.
+    """
     if path is None or path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     final = Path(path)
+    if final.exists() and not final.is_file() and not final.is_dir():
+        with final.open("wb") as file:
+            yield file
+        return
     partial = final.with_name(final.name + ".part")
     try:
         with partial.open("wb") as file:
