@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
+import shapely
 
 from crime_match.question import Question
 from engine.fixes import Fixes
 from geofence.curfew import read_curfews
-from geofence.zone import read_zones
-from tagwatch.monitor import Conditions
+from geofence.zone import Circle, read_zones
+from geofence.zone_index import ZoneIndex
+from ingest.parquet_trail import write_parquet
+from tagwatch.monitor import Conditions, Monitor
 from tagwatch.near import near_from
-from tagwatch.replay import replay
+from tagwatch.replay import replay, replay_file
 
 _START_US = 1_780_000_000_000_000
 
@@ -33,7 +39,15 @@ def warm() -> int:
         "id": "home", "wearer": "warm", "place": {"lat": 53.2, "lon": -0.5, "radius_m": 80}, "timezone": "UTC",
         "weekly": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "start": "00:00", "end": "24:00"}],
     }])  # fmt: skip
-    done = replay(fixes, Conditions(zones, curfews), _START_US + n * 60_000_000)
+    conditions, end_us = Conditions(zones, curfews), _START_US + n * 60_000_000
+    done = replay(fixes, conditions, end_us)
+    with TemporaryDirectory() as folder:
+        write_parquet(fixes, Path(folder) / "warm.parquet")
+        replay_file(str(Path(folder) / "warm.parquet"), conditions)
+    monitor = Monitor(conditions)
+    for k in range(8):  # as they come live, some late
+        monitor.take(fixes.take(np.arange(2 * n) % 8 == k * 3 % 8), end_us)
+    ZoneIndex({0: shapely.Polygon(square), 1: Circle(532_000_000, -5_000_000, 80.0)}).containing(fixes.lat_e7, fixes.lon_e7)
     question = Question(53.203, -0.5, _START_US + 3_600_000_000, _START_US + 7_200_000_000)
     near_from(fixes, question)
     return len(done.alerts)
