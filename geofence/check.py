@@ -166,13 +166,13 @@ def _holds(sign: int, base: float, dt_s: float, sigma_m: float, settings: Filter
 
 
 def bounds_of(places: Places, shapes: Sequence[Sequence[Place]]) -> Bounds:
-    """Bounds of all places. Places near the antimeridian get none: their fixes are all looked at."""
+    """Bounds of all places. Places near the antimeridian or a pole get none: their fixes are all looked at."""
     outer = np.empty((len(places.box), 4), np.int32)
     outer[:, :2] = np.maximum(np.floor(places.box[:, :2]), _WORLD[0])
     outer[:, 2:] = np.minimum(np.ceil(places.box[:, 2:]), _WORLD[2])
     inner = np.array([_disc_in(shape) for shape in shapes], np.float64).reshape(-1, 5)
-    near_line = (np.abs(places.box[:, [0, 2]]) > 1.79e9).any(axis=1)
-    outer[near_line], inner[near_line] = _WORLD, 0.0
+    at_the_edge = (np.abs(places.box) > [1.79e9, 8.85e8, 1.79e9, 8.85e8]).any(axis=1)
+    outer[at_the_edge], inner[at_the_edge] = _WORLD, 0.0
     # P(inside) of a fix in the best spot is at least 1/2 up to these sigmas: see `geofence.masses.most_mass`
     by_area = np.sqrt(places.size[:, 0] / (2.0 * math.pi * math.log(2.0)))
     by_width = places.size[:, 1] / (2.0 * math.sqrt(2.0) * 0.4769363)

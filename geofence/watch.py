@@ -256,7 +256,8 @@ def _ways(trail: Trail, first: int) -> NDArray[np.float64]:
     high = (
         trail.column("sigma_m")[rows] * reaches()[trail.column("model")[rows]] * 91.0
     )  # 1 m is at most 90.5 units of latitude
-    wide = high / np.maximum(0.01, np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0))))
+    wide = high / np.cos(np.radians(np.minimum(np.abs(y) * 1e-7 + 0.5, 89.0)))
+    wide[np.abs(y) > 8.85e8] = TURN  # about a pole all longitudes are near
     before = np.maximum(np.arange(len(rows)) - 1, 0)
     dx = x - x[before]
     half_x, half_y = (dx - TURN * np.rint(dx / TURN)) / 2.0, (y - y[before]) / 2.0  # the short way round
