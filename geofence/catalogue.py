@@ -1,11 +1,10 @@
-"""The catalogue of zones: an R-tree of their boxes that takes live edits and finds the zones that might matter to a box."""
+"""The catalogue of zones: an R-tree of their boxes that takes live edits and finds the zones that meet a box."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rtree.index import Index, Property
 
@@ -39,17 +38,6 @@ class Catalogue:
     def meeting(self, edges: Sequence[float]) -> list[int]:
         """The rows of the zones whose box meets this one, in ascending order."""
         return sorted(self._index.intersection(box(edges))) if self._boxes else []
-
-    def near(self, boxes: NDArray[np.float64]) -> list[list[int]]:
-        """For each box (n, 4) the rows of the zones whose box meets it, in ascending order; none for a box of NaN."""
-        if not self._boxes:
-            return [[] for _ in boxes]
-        asked = np.flatnonzero(~np.isnan(boxes[:, 0]))
-        rows, counts = self._index.intersection_v(boxes[asked, :2].copy(), boxes[asked, 2:].copy())
-        found: list[list[int]] = [[] for _ in boxes]
-        for k, piece in zip(asked, np.split(rows, np.cumsum(counts)[:-1]), strict=False):
-            found[int(k)] = sorted(int(r) for r in piece)
-        return found
 
 
 def box(edges: Sequence[float]) -> Box:

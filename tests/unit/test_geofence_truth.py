@@ -16,6 +16,7 @@ import shapely
 from geofence.containment import contains_points
 from geofence.places import Places, compile_places
 from geofence.zone import read_place
+from geofence.zone_index import ZoneIndex
 
 FINER_THAN_THE_GRID = {"near-diagonal"}
 """Its vertices are 1e-13 off a diagonal on which the point lies: on a grid of 1e-7 the point is on the edge, which counts
@@ -53,6 +54,8 @@ def test_the_hand_made_cases(cases: list[dict[str, Any]]) -> None:
         found = contains_points(x, y, columns[:, 0].copy(), columns[:, 1].copy(), np.array(cuts), polygon_cuts)
         if bool(found[0]) != (case["expected"] != "out"):
             wrong.add(case["id"])
+        area = shapely.transform(shapely.from_geojson(json.dumps(geometry)), lambda c, scale=scale: c * scale)
+        assert (ZoneIndex({0: area}).first(y, x)[0] == 0) == bool(found[0]), case["id"]
     assert len(cases) == 75
     assert wrong == FINER_THAN_THE_GRID
 
@@ -90,6 +93,10 @@ def test_a_hundred_thousand_pickups_in_the_taxi_zones_of_new_york(shared_data: P
     }
     assert len(oracle) == 88_169
     assert found == oracle
+    _, areas = read_places(features, repair=True)
+    rows, zones = ZoneIndex(dict(enumerate(areas))).containing(y, x)
+    names = [str(feature["properties"]["locationid"]) for feature in features]
+    assert {(k, names[zone]) for k, zone in zip(rows.tolist(), zones.tolist(), strict=True)} == oracle
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
