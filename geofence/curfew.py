@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import InputError
 from geofence.schedule import Interval, Schedule, merged, read_interval, read_schedule, time_zone, without
-from geofence.zone import Place, Zone, read_circle, version_of
+from geofence.zone import ALWAYS, Place, Zone, read_circle, version_of
 
 EXCEPTION_KINDS = ("authorised", "extra")
 
@@ -22,7 +22,8 @@ class CurfewException(NamedTuple):
 
 
 class Curfew(NamedTuple):
-    """One curfew of one wearer; any of the places will do; `version` is the hash of what was read."""
+    """One curfew of one wearer; any of the places will do; `version` is the hash of what was read, which holds for the
+    moments of `holds` [us UTC, end excluded]."""
 
     id: str
     wearer: str
@@ -31,13 +32,16 @@ class Curfew(NamedTuple):
     version: str
     grace_us: int = 0
     exceptions: tuple[CurfewException, ...] = ()
+    holds: Interval = ALWAYS
 
     def windows(self, from_us: int, to_us: int) -> list[Interval]:
-        """The windows that meet [from_us, to_us], exceptions applied: extra ones added, authorised absences cut out."""
+        """The windows that meet [from_us, to_us], exceptions applied: extra ones added, authorised absences cut out; of each
+        the part for which this version holds."""
         extra = [(e.start_us, e.end_us) for e in self.exceptions if e.kind == "extra"]
         leave = [(e.start_us, e.end_us) for e in self.exceptions if e.kind == "authorised"]
         every = merged([*self.schedule.windows(from_us, to_us), *extra])
-        return [w for w in without(every, leave) if w[1] > from_us and w[0] <= to_us]
+        held = [(max(a, self.holds[0]), min(b, self.holds[1])) for a, b in without(every, leave)]
+        return [(a, b) for a, b in held if a < b and b > from_us and a <= to_us]
 
 
 def read_curfews(raw: Any, zones: Sequence[Zone] = ()) -> list[Curfew]:

@@ -26,6 +26,8 @@ MOST_RADIUS_M = 50_000.0
 MOST_DEGREES = (360, 180)
 """Of longitude and latitude as written: a ring over the antimeridian may run on beyond 180 degrees."""
 FAR_US = 2**62
+ALWAYS = (-FAR_US, FAR_US)
+"""The moments for which a version holds that no other one came before or after."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -42,7 +44,8 @@ Place: TypeAlias = Circle | BaseGeometry
 
 
 class Zone(NamedTuple):
-    """One zone; `wearers` is EVERYBODY or the ids it is for; `version` is the hash of what was read."""
+    """One zone; `wearers` is EVERYBODY or the ids it is for; `version` is the hash of what was read, which holds for the
+    moments of `holds` [us UTC, end excluded]."""
 
     id: str
     name: str
@@ -56,6 +59,7 @@ class Zone(NamedTuple):
     buffer_m: float = 0.0
     grade: str = ""
     timezone: str = "UTC"
+    holds: Interval = ALWAYS
 
     def concerns(self, wearer: str) -> bool:
         """Whether the zone is for this wearer."""
@@ -65,6 +69,7 @@ class Zone(NamedTuple):
         """The intervals of [from_us, to_us] in which the zone is in force, oldest first."""
         windows = self.schedule.windows(from_us, to_us) if self.schedule else [(from_us, to_us)]
         first, last = self._validity()
+        first, last = max(first, self.holds[0]), min(last, self.holds[1])
         clipped = [(max(a, from_us, first), min(b, to_us, last)) for a, b in windows]
         return merged((a, b) for a, b in clipped if a < b)
 
