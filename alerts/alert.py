@@ -6,15 +6,19 @@ from typing import Any
 
 import msgspec
 
-from engine.times import to_iso
+from engine.times import parse_time, to_iso
 
-ALGORITHM = "tagwatch-2"
+ALGORITHM = "tagwatch-3"
 """Version of the rules and of the filter; a new one decides from its release on."""
 
 GRADES = {
-    "zone.exclusion": "critical", "zone.inclusion": "high", "zone.crossed": "low",
+    "zone.exclusion": "critical", "zone.inclusion": "high", "zone.crossed": "low", "zone.buffer": "low",
+    "zone.proximity": "critical",
     "curfew.absent": "high", "curfew.left": "high",
     "curfew.start": "medium", "curfew.late": "medium", "curfew.end": "medium", "curfew.unverified": "medium",
+    "tag.strap": "critical", "tag.case": "high", "tag.jamming": "high", "tag.no_contact": "high",
+    "tag.battery_critical": "medium", "tag.battery_dead": "medium", "tag.no_fix": "medium", "tag.clock": "medium",
+    "tag.battery_low": "low", "tag.no_charge": "low", "tag.implausible": "low", "tag.fault": "low",
 }  # fmt: skip
 """The grade of each rule unless the zone or the settings say otherwise."""
 
@@ -68,9 +72,9 @@ class Alert(msgspec.Struct, frozen=True):
         return (instant_key(self.began), self.wearer, self.rule, self.subject)
 
     def substance(self) -> tuple[Any, ...]:
-        """What makes a new version when it changes; fixes that only prolong an alert are left out."""
+        """What makes a new version when it changes; fixes that only prolong an alert are left out, a further tamper is not."""
         return (self.rule, self.grade, self.condition, self.began, self.began_after, self.ended, self.posterior,
-                self.device, self.why.get("unknown_since"))  # fmt: skip
+                self.device, self.why.get("unknown_since"), self.why.get("n_events"))  # fmt: skip
 
 
 def to_json(alert: Alert) -> bytes:
@@ -96,6 +100,11 @@ def on_grid(probability: float) -> float:
 def instant_key(text: str) -> str:
     """The time of an alert in a form that sorts by time: `.000Z` would come after `.000123Z`."""
     return text.removesuffix("Z")
+
+
+def ends_before(alert: Alert, instant_us: int) -> bool:
+    """Whether the condition ended before an instant."""
+    return alert.ended is not None and parse_time(alert.ended) < instant_us
 
 
 def iso(time_us: int) -> str:

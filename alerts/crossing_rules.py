@@ -4,61 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alerts.alert import ALGORITHM, GRADES, Alert, iso, on_grid
+from alerts.crossing_search import Passage, outside_of, passages
 from alerts.evidence import Scene, chosen, listed
-from alerts.zone_rules import MERGE_GAP_US, zone_alerts
+from alerts.zone_rules import MERGE_GAP_US
 from engine import flags
-from engine.error_model import TAILS
 from engine.kernels import distance_m
-from engine.times import SECOND_US, parse_time
-from geofence.crossing import CLEAR_SHARE, CROSSING, STRETCH, STRETCH_BOX, clear_sigmas, find_crossings, find_stretches
+from geofence.crossing import CLEAR_SHARE
 from geofence.detour import least_way_m
-from geofence.filter import Columns
 from geofence.zone import Zone
 
 RULE = "zone.crossed"
-_CLEAR = clear_sigmas(TAILS)
-_ROOM = 64
-_MUCH = 8 * STRETCH
 
 
-class Passage(NamedTuple):
-    """One way across: rows of the trail, its times [us], where on it the zone is met [0 to 1], how much lies inside."""
+def crossing_alerts(scene: Scene, breaches: Sequence[Alert]) -> list[Alert]:
+    """The zone.crossed alerts of one version of a zone as of the scene's instant. Time alone never changes them.
 
-    before: int
-    start: int
-    end: int
-    after: int
-    start_us: int
-    end_us: int
-    first: float
-    last: float
-    share: float
-    posterior: float
-
-    @property
-    def entered_us(self) -> int:
-        """When the way meets the zone at an even speed, in whole seconds."""
-        return max(self.start_us, self._at(self.first) // SECOND_US * SECOND_US)
-
-    @property
-    def left_us(self) -> int:
-        """When the way leaves the zone at an even speed, in whole seconds."""
-        return min(self.end_us, -(-self._at(self.last) // SECOND_US) * SECOND_US)
-
-    def _at(self, share: float) -> int:
-        return self.start_us + round(share * (self.end_us - self.start_us))
-
-
-def crossing_alerts(scene: Scene, due: list[int]) -> list[Alert]:
-    """The zone.crossed alerts of one zone and wearer as of the scene's instant. Time alone never changes them: `due` stays.
-
-    A passage counts where the zone is in force from fix to fix, and no breach of it is on record for any of that time.
+    A passage counts where the zone is in force from fix to fix, and no breach of it (`breaches` are its zone.exclusion alerts)
+    is on record for any of that time.
     """
     zone = scene.slot.subject.of
     if scene.slot.subject.kind != "exclusion" or not isinstance(zone, Zone):
@@ -67,43 +34,8 @@ def crossing_alerts(scene: Scene, due: list[int]) -> list[Alert]:
     found = [p for p in passages(scene) if on_grid(p.posterior) >= sure and _is_known(scene, p) and _in_force(zone, p)]
     if not found:
         return []
-    breaches = [(parse_time(a.began), parse_time(a.ended) if a.ended else 2**62) for a in zone_alerts(scene, [])]
-    free = [p for p in found if not any(began < p.end_us and p.start_us < ended for began, ended in breaches)]
-    return [_alert(scene, zone, group) for group in _joined(free)]
-
-
-def passages(scene: Scene) -> list[Passage]:
-    """All ways across the zone in the trail, oldest first, however improbable; what fixes in order cannot change is kept."""
-    key = ("passages", scene.slot.number)
-    n_seen, start, found = scene.settled.get(key, (0, 0, []))
-    if n_seen < len(scene.trail):
-        columns = Columns(*(scene.trail.column(name) for name in Columns._fields))
-        rules = flags.WEIGHTLESS, TAILS, _CLEAR, scene.watch.settings.correlation_s
-        room: NDArray[Any] = np.empty(_ROOM, CROSSING)
-        where = scene.slot.subject.place, scene.watch.places, room, _stretches(scene, columns, start)
-        n = _ROOM
-        while n == _ROOM:
-            n, start = find_crossings(
-                columns, start, *rules, *where, scene.watch.check.bounds.outer[scene.slot.subject.place]
-            )
-            for before, left, reached, after, *more in room[:n].tolist():
-                times = int(columns.time_us[left]), int(columns.time_us[reached])
-                found = [*found, Passage(before, left, reached, after, *times, *more)]
-        scene.settled[key] = (len(scene.trail), start, found)
-    passed: list[Passage] = found
-    return passed
-
-
-def _stretches(scene: Scene, columns: Columns, start: int) -> NDArray[Any]:
-    """The trail's stretches, once for all of a wearer's zones; none where there is not much to look at."""
-    n = len(scene.trail) // STRETCH
-    if len(scene.trail) - start < _MUCH:
-        return np.empty(0, STRETCH_BOX)
-    stretches: NDArray[Any] = scene.settled.get("stretches", np.empty(0, STRETCH_BOX))
-    if len(stretches) != n:
-        stretches = scene.settled["stretches"] = np.empty(n, STRETCH_BOX)
-        find_stretches(columns, flags.WEIGHTLESS, _CLEAR, stretches)
-    return stretches
+    free = outside_of(found, breaches)
+    return [_alert(scene, zone, group) for group in _joined(free) if group[-1].left_us >= scene.since_us]
 
 
 def _is_known(scene: Scene, passage: Passage) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from alerts.alert import ALGORITHM, GRADES, Alert, iso, on_grid
+from alerts.alert import ALGORITHM, GRADES, Alert, AlertFix, iso, on_grid
+from alerts.curfew_absences import Absence, Night, Stretch, absences_of, nights_of
 from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, settled_to_us, why
 from engine.times import DAY_US, MINUTE_US, to_datetime
 from geofence.curfew import Curfew
+from geofence.curfew_windows import windows_of
 from geofence.episodes import Episode, episodes, speaks_at_us
-from geofence.filter import IN, OUT, SINGLE, UNKNOWN
+from geofence.filter import UNKNOWN
 from geofence.schedule import Interval, time_zone
 
-UNVERIFIED_US = 30 * MINUTE_US
+LOOK_AHEAD_US = 8 * DAY_US
 
 _TEXTS = {
     "curfew.start": "Out when the curfew began at {start}",
@@ -29,167 +31,164 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _LOST = "; nobody can say where the wearer was when it ended"
 
 
-class Window(NamedTuple):
-    """The part of a curfew's window [start, end) in which the wearer was monitored, and the whole of it."""
+class Versions(NamedTuple):
+    """The versions of one curfew, oldest first, and the scene of each."""
 
-    start_us: int
-    end_us: int
-    whole: Interval
+    curfews: tuple[Curfew, ...]
+    scenes: Sequence[Scene]
 
-
-class Absence(NamedTuple):
-    """One absence in one window: its stretches out, whether it began before the window or with it, and how it ended."""
-
-    out: tuple[Episode, ...]
-    end_us: int
-    from_start: bool
-    returned: bool
-    at_end: bool
+    @property
+    def now(self) -> Scene:
+        """A scene for what all share: the trail, the instant."""
+        return self.scenes[-1]
 
 
-def curfew_alerts(scene: Scene, monitored: Sequence[Interval], due: list[int]) -> list[Alert]:
-    """The alerts of one curfew as of the scene's instant; instants at which they may change are put into `due`.
+def curfew_alerts(scenes: Sequence[Scene], monitored: Sequence[Interval], due: list[int]) -> list[Alert]:
+    """The alerts of one curfew as of the scenes' instant, from the scenes of all its versions, oldest first; instants at which
+    they may change are put into `due`.
 
-    monitored are the intervals in which the wearer wore an activated device: nothing is expected outside of them.
+    monitored are the intervals in which the wearer wore an activated device: nothing is expected outside of them. Looked at are
+    the windows that end at the scenes' since_us or after it; alerts that ended before it are left out.
     """
-    curfew, as_of = scene.slot.subject.of, scene.as_of_us
-    assert isinstance(curfew, Curfew)
     if not monitored:
         return []
-    every = episodes(scene.slot, scene.trail, scene.watch, as_of)
-    due.append(speaks_at_us(scene.slot, scene.watch) + 1)
-    for start, end in (*curfew.windows(as_of, as_of + 8 * DAY_US)[:2], *monitored):
-        due += (start + 1, end)
-    if not every or every[0].start_us > monitored[0][0]:
-        every.insert(0, Episode(UNKNOWN, monitored[0][0], every[0].start_us if every else 2**62))
-    begins = [e.start_us for e in every]
+    curfews = tuple(scene.slot.subject.of for scene in scenes if isinstance(scene.slot.subject.of, Curfew))
+    versions, as_of, since = Versions(curfews, scenes), scenes[0].as_of_us, scenes[0].since_us
+    states = [_episodes(scene, monitored[0][0]) for scene in scenes]
+    due += [speaks_at_us(scene.slot, scene.watch) + 1 for scene in scenes]
+    due += [instant for start, end in monitored for instant in (start + 1, end)]
+    ahead = windows_of(curfews, as_of, as_of + LOOK_AHEAD_US)[:2]
+    due += [instant for window in ahead for part in window.parts for instant in (part.start_us + 1, part.end_us)]
+    due.append(as_of + LOOK_AHEAD_US)
+    windows = windows_of(curfews, min(as_of, max(monitored[0][0], since - 1)), as_of)
     found: list[Alert] = []
-    for start, end in curfew.windows(monitored[0][0], as_of):
-        for watched_from, watched_to in monitored:
-            window = Window(max(start, watched_from), min(end, watched_to), (start, end))
-            if window.start_us < min(window.end_us, as_of):
-                first = max(0, bisect_right(begins, window.start_us) - 1)
-                found += _window_alerts(scene, curfew, window, every[first : bisect_left(begins, end) + 2], due)
+    for night in nights_of(windows, monitored, states, as_of):
+        found += _absence_alerts(versions, night, due) + _unverified_alerts(versions, night, due)
     return found
 
 
-def _window_alerts(scene: Scene, curfew: Curfew, window: Window, every: list[Episode], due: list[int]) -> list[Alert]:
-    """All alerts of one window [start, end)."""
-    known_to = min(window.end_us, scene.as_of_us)
-    within = [
-        e._replace(start_us=max(e.start_us, window.start_us), end_us=min(e.end_us, known_to))
-        for e in every
-        if e.start_us < known_to and e.end_us > window.start_us
-    ]
+def _episodes(scene: Scene, monitored_from_us: int) -> list[Episode]:
+    """The episodes of a version, unknown from the beginning on."""
+    every = episodes(scene.slot, scene.trail, scene.watch, scene.as_of_us)
+    if not every or every[0].start_us > monitored_from_us:
+        every.insert(0, Episode(UNKNOWN, monitored_from_us, every[0].start_us if every else 2**62))
+    return every
+
+
+def _absence_alerts(versions: Versions, night: Night, due: list[int]) -> list[Alert]:
+    """An alert for each absence that lasted longer than the grace of the version that held when it began."""
     found = []
-    for absence in _absences(scene, window, within, every):
-        away_us = sum(e.end_us - e.start_us for e in absence.out)
-        if away_us > curfew.grace_us:
-            found.append(_settled(scene, window, absence, partial(_absence_alert, scene, curfew, window, absence, away_us)))
-        elif absence.out[-1].end_us == scene.as_of_us < window.end_us:
-            due.append(scene.as_of_us + curfew.grace_us - away_us + 1)
-    unknown = [e for e in within if e.state in (UNKNOWN, SINGLE)]
-    unknown_us = sum(e.end_us - e.start_us for e in unknown)
-    if unknown_us > UNVERIFIED_US:
-        found.append(
-            _settled(scene, window, tuple(unknown), partial(_unverified_alert, scene, curfew, window, unknown, unknown_us))
-        )
-    elif unknown and unknown[-1].end_us == scene.as_of_us < window.end_us:
-        due.append(scene.as_of_us + UNVERIFIED_US - unknown_us + 1)
-    elif scene.as_of_us < window.end_us:
-        due.append(speaks_at_us(scene.slot, scene.watch) + UNVERIFIED_US + 2)
+    for absence in absences_of(night):
+        grace_us = versions.curfews[absence.out[0].version].grace_us
+        if absence.away_us > grace_us:
+            active = not absence.returned and not night.over
+            if active or absence.end_us >= versions.now.since_us:
+                found.append(
+                    _settled(versions, night, absence, partial(_absence_alert, versions, night, absence, grace_us))
+                )
+        elif absence.out[-1].episode.end_us == night.as_of_us and not night.over:
+            due.append(night.as_of_us + grace_us - absence.away_us + 1)
     return found
 
 
-def _settled(scene: Scene, window: Window, what: object, write: Callable[[], Alert]) -> Alert:
+def _unverified_alerts(versions: Versions, night: Night, due: list[int]) -> list[Alert]:
+    """An alert where more of a window than the limit is unknown; the limit is that of the version that held when it began."""
+    scene, unknown = versions.now, night.unknown
+    limit_us = versions.curfews[night.window.parts[0].version].unverified_us
+    unknown_us = sum(stretch.length_us for stretch in unknown)
+    if unknown_us > limit_us:
+        active = not night.over and unknown[-1].episode.end_us >= night.as_of_us
+        if not active and unknown[-1].episode.end_us < scene.since_us:
+            return []
+        return [_settled(versions, night, unknown, partial(_unverified_alert, versions, night, unknown_us, limit_us))]
+    if unknown and unknown[-1].episode.end_us == night.as_of_us and not night.over:
+        due.append(night.as_of_us + limit_us - unknown_us + 1)
+    elif not night.over:
+        due.append(min(speaks_at_us(s.slot, s.watch) for s in versions.scenes) + limit_us - unknown_us + 2)
+    return []
+
+
+def _settled(versions: Versions, night: Night, what: Hashable, write: Callable[[], Alert]) -> Alert:
     """The alert of a window that is over, for the fixes too, is written once."""
-    key = (scene.slot.number, window, what)
+    scene = versions.now
+    slots = tuple(versions.scenes[part.version].slot.number for part in night.window.parts)
+    key = (slots, night.window, night.whole, what)
     alert: Alert | None = scene.settled.get(key)
     if alert is None:
         alert = write()
-        if settled_to_us(scene) >= window.end_us:
+        if settled_to_us(scene) >= night.window.end_us:
             scene.settled[key] = alert
     return alert
 
 
-def _absences(scene: Scene, window: Window, within: list[Episode], every: list[Episode]) -> list[Absence]:
-    """The absences of a window: a decided return ends one, unknown time does not."""
-    found: list[Absence] = []
-    out: list[Episode] = []
-    seen_in, from_start = False, False
-    for episode in within:
-        if episode.state == OUT:
-            from_start = from_start or (not out and not seen_in)
-            out.append(episode)
-        elif episode.state == IN:
-            if out:
-                found.append(Absence(tuple(out), episode.start_us, from_start, True, False))
-            out, seen_in, from_start = [], True, False
-    if out:
-        over = scene.as_of_us >= window.end_us
-        end = window.end_us if over else scene.as_of_us
-        found.append(Absence(tuple(out), end, from_start, False, over and _out_at(every, window.end_us)))
-    return found
-
-
-def _out_at(every: list[Episode], instant_us: int) -> bool:
-    """Whether the fixes say `out` at an instant: by the state that stands there, else by the first decided after it."""
-    for episode in every:
-        if episode.end_us >= instant_us and episode.state in (IN, OUT) and episode.start_us <= instant_us:
-            return episode.state == OUT
-        if episode.start_us > instant_us and episode.state in (IN, OUT):
-            return episode.state == OUT
-    return False
-
-
-def _rule(absence: Absence) -> str:
-    if absence.returned:
-        return "curfew.late" if absence.from_start else "curfew.left"
-    if absence.at_end:
-        return "curfew.absent" if absence.from_start else "curfew.end"
-    return "curfew.start" if absence.from_start else "curfew.left"
-
-
-def _absence_alert(scene: Scene, curfew: Curfew, window: Window, absence: Absence, away_us: int) -> Alert:
-    rule = _rule(absence)
-    active = not absence.returned and scene.as_of_us < window.end_us
+def _absence_alert(versions: Versions, night: Night, absence: Absence, grace_us: int) -> Alert:
+    as_of, out, rule = night.as_of_us, absence.out, absence.rule
+    active = not absence.returned and not night.over
+    first, strongest = out[0], max(out, key=lambda s: (s.episode.posterior, -s.episode.start_us))
+    curfew, scene = versions.curfews[first.version], versions.scenes[first.version]
     # an episode that goes on at the instant has its newest fix at it
-    rows = rows_within(scene, [(e.start_us, e.end_us + (e.end_us == scene.as_of_us < window.end_us)) for e in absence.out])
-    strongest = max(absence.out, key=lambda e: (e.posterior, -e.start_us))
-    text = _TEXTS[rule].format(start=_local(window.whole[0], curfew), end=_local(window.whole[1], curfew))
+    rows = _rows(scene, [(s, (s.episode.start_us, s.episode.end_us + (s.episode.end_us == as_of and active))) for s in out])
+    text = _TEXTS[rule].format(start=_local(night.whole[0], curfew), end=_local(night.whole[1], curfew))
     if rule == "curfew.start" and active:
         text += " and still out"
     elif not active and not absence.returned and not absence.at_end:
         text += _LOST
     return Alert(
-        wearer=scene.trail.wearer, device=device_of(scene, rows, absence.out[0]), rule=rule, subject=curfew.id,
-        grade=GRADES[rule], condition="active" if active else "cleared",
-        began=iso(absence.out[0].start_us), began_after=after(scene, absence.out[0]),
-        ended=None if active else iso(absence.end_us), posterior=on_grid(strongest.posterior),
-        minutes=round(away_us / MINUTE_US, 3), n_fixes=len(rows),
-        fixes=listed(scene, chosen(rows, deciding_rows(absence.out))),
+        wearer=scene.trail.wearer, device=device_of(scene, [row for row, _ in rows], first.episode), rule=rule,
+        subject=curfew.id, grade=GRADES[rule], condition="active" if active else "cleared",
+        began=iso(first.episode.start_us), began_after=after(scene, first.episode),
+        ended=None if active else iso(absence.end_us), posterior=on_grid(strongest.episode.posterior),
+        minutes=round(absence.away_us / MINUTE_US, 3), n_fixes=len(rows), fixes=_listed(versions, rows, out),
         why=why(
-            scene, strongest, text, window=[iso(window.start_us), iso(window.end_us)],
-            grace_minutes=curfew.grace_us / MINUTE_US, unknown_since=None,
+            versions.scenes[strongest.version], strongest.episode, text,
+            window=[iso(night.window.start_us), iso(night.window.end_us)], grace_minutes=grace_us / MINUTE_US,
+            minutes_away_in_window=round(absence.away_in_window_us / MINUTE_US, 3), unknown_since=None,
+            **_several(versions, out),
         ),
     )  # fmt: skip
 
 
-def _unverified_alert(scene: Scene, curfew: Curfew, window: Window, unknown: list[Episode], unknown_us: int) -> Alert:
-    active = scene.as_of_us < window.end_us and unknown[-1].end_us >= scene.as_of_us
-    start, end = _local(window.whole[0], curfew), _local(window.whole[1], curfew)
+def _unverified_alert(versions: Versions, night: Night, unknown_us: int, limit_us: int) -> Alert:
+    unknown, first = night.unknown, night.window.parts[0].version
+    scene, curfew = versions.scenes[first], versions.curfews[first]
+    active = not night.over and unknown[-1].episode.end_us >= night.as_of_us
+    start, end = _local(night.whole[0], curfew), _local(night.whole[1], curfew)
     text = f"Nobody can say where the wearer was for {unknown_us / MINUTE_US:.0f} minutes of the curfew of {start} to {end}"
-    last = max((e.began_row for e in unknown), default=-1)
+    last = max(unknown, key=lambda s: s.episode.began_row)
+    row = last.episode.began_row
     return Alert(
-        wearer=scene.trail.wearer, device=device_of(scene, [], unknown[0]), rule="curfew.unverified", subject=curfew.id,
-        grade=GRADES["curfew.unverified"], condition="active" if active else "cleared", began=iso(unknown[0].start_us),
-        began_after=None, ended=None if active else iso(unknown[-1].end_us), posterior=0.0,
-        minutes=round(unknown_us / MINUTE_US, 3), n_fixes=0, fixes=listed(scene, [last] if last >= 0 else []),
+        wearer=scene.trail.wearer, device=device_of(scene, [], unknown[0].episode), rule="curfew.unverified",
+        subject=curfew.id, grade=GRADES["curfew.unverified"], condition="active" if active else "cleared",
+        began=iso(unknown[0].episode.start_us), began_after=None,
+        ended=None if active else iso(unknown[-1].episode.end_us), posterior=0.0,
+        minutes=round(unknown_us / MINUTE_US, 3), n_fixes=0,
+        fixes=listed(versions.scenes[last.version], [row] if row >= 0 else []),
         why={
-            "text": text, "window": [iso(window.start_us), iso(window.end_us)], "limit_minutes": UNVERIFIED_US / MINUTE_US,
-            "subject_version": curfew.version, "algorithm": ALGORITHM, "unknown_since": None,
+            "text": text, "window": [iso(night.window.start_us), iso(night.window.end_us)],
+            "limit_minutes": limit_us / MINUTE_US, "subject_version": curfew.version, "algorithm": ALGORITHM,
+            "unknown_since": None, **_several(versions, unknown),
         },
     )  # fmt: skip
+
+
+def _rows(scene: Scene, stretches: Sequence[tuple[Stretch, Interval]]) -> list[tuple[int, int]]:
+    """The rows of fixes with weight within the stretches, and the version that each belongs to."""
+    return [(row, stretch.version) for stretch, span in stretches for row in rows_within(scene, [span])]
+
+
+def _listed(versions: Versions, rows: Sequence[tuple[int, int]], out: Sequence[Stretch]) -> list[AlertFix]:
+    """The fixes that the alert lists, each with the probability that it was at the places of its own version."""
+    shown = set(chosen([row for row, _ in rows], deciding_rows([s.episode for s in out])))
+    fixes: list[AlertFix] = []
+    for version, group in groupby(rows, key=lambda r: r[1]):
+        fixes += listed(versions.scenes[version], [row for row, _ in group if row in shown])
+    return fixes
+
+
+def _several(versions: Versions, stretches: Sequence[Stretch]) -> dict[str, Any]:
+    """The versions that decided, where more than one did."""
+    numbers = sorted({stretch.version for stretch in stretches})
+    return {"versions": [versions.curfews[k].version for k in numbers]} if len(numbers) > 1 else {}
 
 
 def _local(time_us: int, curfew: Curfew) -> str:

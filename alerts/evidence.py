@@ -26,6 +26,8 @@ class Scene(NamedTuple):
     as_of_us: int
     settled: dict[Any, Any]
     """Alerts of the past by what made them: they need not be written again while fixes only come in order."""
+    since_us: int = -(2**62)
+    """Alerts that ended before it are not asked for: they are stored, and rows that made them may be gone from the trail."""
 
 
 def settled_to_us(scene: Scene) -> int:

@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alerts.alert import Alert, instant_key
+from alerts.alert import Alert, ends_before, instant_key
 from engine.times import parse_time
+
+FOREVER_US = 2**62
+NOT_BORNE_OUT = "the data received since then do not bear it out"
 
 
 class Version(NamedTuple):
@@ -37,24 +40,46 @@ class Entry:
     order: int
 
 
+class _Given(NamedTuple):
+    """How often a stem was given, and the instant from which on that matters no more: FOREVER_US while an alert has it."""
+
+    times: int
+    until_us: int
+
+
 class Ledger:
     """Alerts by wearer; retracted ones are forgotten here and live on in the history that the caller keeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_raised: int = 0) -> None:
+        """n_raised: how many alerts were ever raised, where not all of them are told by `restore`."""
         self._entries: dict[str, list[Entry]] = {}
-        self._used: dict[str, int] = {}
-        self._n_raised = 0
+        self._given: dict[str, dict[str, _Given]] = {}
+        self._n_raised = n_raised
 
-    def restore(self, entry: Entry, n_used: int = 1) -> None:
+    def restore(self, entry: Entry) -> None:
         """Take up an alert as it was stored, with its identifier and version."""
         self._entries.setdefault(entry.alert.wearer, []).append(entry)
         self._n_raised = max(self._n_raised, entry.order + 1)
-        self.reserve(entry.id, n_used)
+        self.reserve(entry.alert.wearer, entry.id, FOREVER_US)
 
-    def reserve(self, identifier: str, n_used: int = 1) -> None:
-        """Remember an identifier that was given, so that it is never given again."""
-        stem = identifier.partition("-")[0]
-        self._used[stem] = max(self._used.get(stem, 0), n_used, int(identifier.partition("-")[2] or 1))
+    def reserve(self, wearer: str, identifier: str, until_us: int) -> None:
+        """Remember an identifier that was given, so that it is never given again: until this much is forgotten of a wearer."""
+        stem, _, count = identifier.partition("-")
+        given = self._given.setdefault(wearer, {})
+        known = given.get(stem, _Given(0, until_us))
+        given[stem] = _Given(max(known.times, int(count or 1)), max(known.until_us, until_us))
+
+    def forget(self, wearer: str, since_us: int = FOREVER_US) -> None:
+        """Leave out a wearer's alerts that ended before an instant (default: all); they are to be restored before they can
+        come up again."""
+        kept = [e for e in self._entries.pop(wearer, []) if not ends_before(e.alert, since_us) and since_us != FOREVER_US]
+        given = self._given.pop(wearer, {})
+        stems = {e.id.partition("-")[0] for e in kept}
+        left = {stem: g for stem, g in given.items() if stem in stems or since_us <= g.until_us < FOREVER_US}
+        if kept:
+            self._entries[wearer] = kept
+        if left:
+            self._given[wearer] = left
 
     def entries(self, wearer: str | None = None) -> list[Entry]:
         """The alerts held, of one wearer or of all, in the order of a ledger."""
@@ -65,8 +90,10 @@ class Ledger:
         """The content of all alerts in the order of a ledger."""
         return [entry.alert for entry in self.entries()]
 
-    def apply(self, wearer: str, alerts: Iterable[Alert], as_of_us: int) -> list[Version]:
+    def apply(self, wearer: str, alerts: Iterable[Alert], as_of_us: int, cause: str = "") -> list[Version]:
         """Make these the alerts of a wearer; returns the versions that this makes, in the order they happened.
+
+        `cause` is added to their reasons: what made the past be decided anew, where it was not the data.
 
         An alert goes on under its identifier where one of its family overlaps it. Where late data join alerts the one raised
         first goes on and the others are retracted; where they split one the earlier part keeps it.
@@ -78,7 +105,7 @@ class Ledger:
             meeting = [k for k, alert in enumerate(new) if _same(old.alert, alert)]
             k = next((k for k in meeting if k not in taken), meeting[0] if meeting else None)
             if k is None:
-                made.append(_retraction(old, "retracted: the data received since then do not bear it out", as_of_us))
+                made.append(_retraction(old, f"retracted: {cause or NOT_BORNE_OUT}", as_of_us))
             elif k in taken:
                 made.append(_retraction(old, f"joined into {taken[k].id}", as_of_us))
             else:
@@ -88,13 +115,18 @@ class Ledger:
             entry, version = self._amend(taken[k], alert, as_of_us) if k in taken else self._raise(alert, as_of_us)
             kept.append(entry)
             if version:
-                made.append(version)
+                made.append(version._replace(reason=f"{version.reason}; {cause}") if cause else version)
+        for version in made:
+            if version.retracted:
+                self.reserve(wearer, version.id, as_of_us)
         self._entries[wearer] = kept
         return made
 
     def _raise(self, alert: Alert, as_of_us: int) -> tuple[Entry, Version]:
         stem = hashlib.sha256("\0".join((alert.wearer, *alert.family, alert.began)).encode()).hexdigest()[:16]
-        count = self._used[stem] = self._used.get(stem, 0) + 1
+        given = self._given.setdefault(alert.wearer, {})
+        count = given[stem].times + 1 if stem in given else 1
+        given[stem] = _Given(count, FOREVER_US)
         entry = Entry(stem if count == 1 else f"{stem}-{count}", 1, alert, self._n_raised)
         self._n_raised += 1
         return entry, Version(entry.id, 1, "raised", alert, as_of_us, _late_s(alert, as_of_us))

@@ -2,137 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import msgspec
+import psycopg
+import structlog
 
-from alerts.notifiers import AwayError, Delivery, DeliveryError, GoneError, Notifier
+from alerts.delivery import AwayError, Delivery, DeliveryError, GoneError, Notifier
+from alerts.routing import kind_of
 from engine.database import Connection
-from engine.times import SECOND_US, Clock, to_datetime
+from engine.times import SECOND_US, Clock, to_datetime, to_iso
 
 BACK_OFF_S = (1, 5, 30, 120, 600, 1800, 7200, 18000, 36000)
 """Seconds to wait after the first failure, the second, ...; the failure after the last of them is final."""
+REST_S = (1, 2, 4, 8, 15)
+"""How long a receiver that cannot be reached is left alone, by how often in a row that was so."""
 
-MOST_ROWS = 100
+MOST_ROWS = 500
+_LOOK_S = 0.5  # how long rows that were read are worked off before it is looked whether something urgent has come
 _LONGEST_WAIT_S = 24 * 3600.0
 _LONGEST_ERROR = 500
+_LOCKS = 0x7461_6777  # advisory locks of this class: one a kind of channel, so that one process delivers to it at a time
 
-# A version waits while an earlier one of its alert is pending on its channel, also while another process is sending that
-# one: until that commits, its row reads pending here.
+# A delivery waits while an earlier one of its alert is pending on its channel.
 _FIRST_IN_LINE = (
-    "o.status = 'pending' AND o.channel = ANY(%(channels)s) AND NOT EXISTS (SELECT FROM outbox e"
-    " WHERE e.alert_id = o.alert_id AND e.channel = o.channel AND e.version < o.version AND e.status = 'pending')"
+    "o.status = 'pending' AND split_part(o.channel, ':', 1) = ANY(%(kinds)s) AND NOT EXISTS (SELECT FROM outbox e"
+    " WHERE e.alert_id = o.alert_id AND e.channel = o.channel AND e.status = 'pending'"
+    " AND (e.version, e.id) < (o.version, o.id))"
 )
 _NEXT = (
-    "SELECT o.id, o.channel, o.attempts, v.id, v.version, v.reason, v.late_s, v.seq, v.content"
-    " FROM outbox o JOIN alert_version v ON v.id = o.alert_id AND v.version = o.version"
-    f" WHERE {_FIRST_IN_LINE} AND o.next_at <= %(now)s AND NOT o.id = ANY(%(tried)s)"
-    " ORDER BY o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED"
+    "WITH due AS MATERIALIZED (SELECT o.* FROM outbox o"
+    f" WHERE {_FIRST_IN_LINE} AND o.next_at <= %(now)s AND NOT o.id = ANY(%(out)s) ORDER BY o.rank DESC, o.id LIMIT %(most)s)"
+    " SELECT d.id, d.attempts, v.id, v.version, coalesce(nullif(d.words, ''), v.reason), v.late_s, v.seq, v.content,"
+    " d.channel, d.role, d.timezone, d.kind, d.notice,"
+    " (extract(epoch FROM coalesce(d.noticed, v.as_of)) * 1000000)::bigint"
+    " FROM due d JOIN alert_version v ON v.id = d.alert_id AND v.version = d.version ORDER BY d.rank DESC, d.id"
 )
-_DUE = f"SELECT (extract(epoch FROM min(o.next_at)) * 1000000)::bigint FROM outbox o WHERE {_FIRST_IN_LINE}"
-_DEAD = (
-    "SELECT id, alert_id, version, channel, attempts, error, (extract(epoch FROM next_at) * 1000000)::bigint"
-    " FROM outbox WHERE status = 'dead' ORDER BY id"
+_DUE = (
+    "SELECT split_part(o.channel, ':', 1), (extract(epoch FROM min(o.next_at)) * 1000000)::bigint"
+    f" FROM outbox o WHERE {_FIRST_IN_LINE} GROUP BY 1"
 )
-_UNSERVED = "SELECT channel, count(*) FROM outbox WHERE status = 'pending' AND NOT channel = ANY(%s) GROUP BY 1 ORDER BY 1"
+_MARK = (
+    "UPDATE outbox o SET status = m.status, attempts = o.attempts + 1, error = m.error, delivered = m.delivered,"
+    " next_at = coalesce(m.next_at, o.next_at)"
+    " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])"
+    " m (id, status, error, delivered, next_at) WHERE o.id = m.id"
+)
+_UNSERVED = (
+    "SELECT channel, count(*) FROM outbox WHERE status = 'pending' AND NOT split_part(channel, ':', 1) = ANY(%s)"
+    " GROUP BY 1 ORDER BY 1"
+)
 
-
-class DeadLetter(NamedTuple):
-    """A delivery that was given up, with its last error; `given_up_us` is when."""
-
-    id: int
-    alert_id: str
-    version: int
-    channel: str
-    attempts: int
-    error: str
-    given_up_us: int
+log = structlog.get_logger("alerts.outbox")
 
 
 class _Row(NamedTuple):
     id: int
-    channel: str
     attempts: int
     delivery: Delivery
 
+    @property
+    def kind(self) -> str:
+        return kind_of(self.delivery.channel)
+
+
+class _Inline:
+    """Sends in the caller's thread: one lane."""
+
+    def submit(self, work: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(work(*arguments))
+        return future
+
+    def shutdown(self) -> None:
+        pass
+
 
 class Outbox:
-    """Deliveries of the channels it has notifiers for. Needs a connection of its own: it commits after each row."""
+    """Deliveries of the kinds of channel it has notifiers for. Needs a connection of its own.
 
-    def __init__(self, connection: Connection, notifiers: Mapping[str, Notifier], clock: Clock) -> None:
-        self._connection, self._notifiers, self._clock = connection, dict(notifiers), clock
+    `lanes` deliveries are under way at one time; each is marked in a transaction before its lane takes the next. So a crash
+    repeats one delivery a lane at most, each under its identifier.
+    """
+
+    def __init__(self, connection: Connection, notifiers: Mapping[str, Notifier], clock: Clock, lanes: int = 1) -> None:
+        self._connection, self._notifiers, self._clock, self._lanes = connection, dict(notifiers), clock, lanes
+        self._pool = _Inline() if lanes == 1 else ThreadPoolExecutor(lanes, "-".join(["outbox", *notifiers]))
+        self._rests: dict[str, tuple[int, int]] = {}
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._pool.shutdown()
 
     def deliver_due(self) -> int:
-        """Try what is due, oldest first, at most MOST_ROWS; returns how many were delivered.
+        """Try what is due, the highest grade first and then the oldest, at most MOST_ROWS; returns how many were delivered.
 
-        One row a transaction: a crash repeats one delivery at most. A channel whose receiver cannot be reached rests for
-        the remainder of the pass, so that its time-outs do not hold up the others.
+        A kind of channel whose receiver cannot be reached rests, so that its time-outs do not hold up the others; one that
+        another process is delivering to is left to it.
         """
-        n_delivered, channels = 0, list(self._notifiers)
-        tried: list[int] = []
-        for _ in range(MOST_ROWS):
-            with self._connection.transaction():
-                row = self._take(channels, tried)
-                if row is None:
-                    break
-                tried.append(row.id)
-                fault = self._send(row)
-                if fault is None:
-                    self._mark_delivered(row)
-                    n_delivered += 1
-                else:
-                    self._mark_failed(row, fault)
-            if isinstance(fault, AwayError):
-                channels.remove(row.channel)
-        return n_delivered
+        with self._locked() as kinds:
+            return self._pump(kinds) if kinds else 0
 
     def next_due_us(self) -> int | None:
         """When the next attempt is due [us], None where nothing is pending; may lie in the past."""
-        with self._connection.transaction():
-            row = self._connection.execute(_DUE, {"channels": list(self._notifiers)}).fetchone()
-        return None if row is None or row[0] is None else int(row[0])
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """What was given up, on all channels, oldest first."""
-        with self._connection.transaction():
-            return [DeadLetter(*row) for row in self._connection.execute(_DEAD)]
+        with self._transaction():
+            rows = self._connection.execute(_DUE, {"kinds": list(self._notifiers)}).fetchall()
+        return min((max(due_us, self._rests.get(kind, (0, 0))[1]) for kind, due_us in rows), default=None)
 
     def unserved(self) -> dict[str, int]:
         """How many deliveries are pending on channels that have no notifier here."""
         with self._connection.transaction():
             return dict(self._connection.execute(_UNSERVED, [list(self._notifiers)]).fetchall())
 
-    def _take(self, channels: list[str], tried: list[int]) -> _Row | None:
-        values: dict[str, Any] = {"channels": channels, "now": to_datetime(self._clock()), "tried": tried}
-        row = self._connection.execute(_NEXT, values).fetchone()
-        if row is None:
-            return None
-        number, channel, attempts, alert_id, version, reason, late_s, seq, content = row
-        delivery = Delivery(alert_id, version, reason, late_s, seq, msgspec.Raw(content.encode()))
-        return _Row(number, channel, attempts, delivery)
+    def _pump(self, kinds: Sequence[str]) -> int:
+        n_tried = n_delivered = 0
+        rows: deque[_Row] = deque()
+        out: dict[Future[Exception | None], _Row] = {}
+        look_s = 0.0
+        while True:
+            if n_tried < MOST_ROWS and (not rows or time.monotonic() > look_s):
+                began_s = time.monotonic()
+                rows = self._take(kinds, [row.id for row in out.values()], MOST_ROWS - n_tried)
+                look_s = time.monotonic() + max(_LOOK_S, 10 * (time.monotonic() - began_s))  # looking must stay cheap
+            while rows and len(out) < self._lanes:
+                row = rows.popleft()
+                if not self._at_rest(row.kind):
+                    out[self._pool.submit(self._send, row)] = row
+                    n_tried += 1
+            if not out:
+                return n_delivered
+            done, _ = wait(out, _LOOK_S, FIRST_COMPLETED)
+            n_delivered += self._mark([(out.pop(future), future.result()) for future in done])
+
+    def _take(self, kinds: Sequence[str], out: Sequence[int], most: int) -> deque[_Row]:
+        awake = [kind for kind in kinds if not self._at_rest(kind)]
+        values = {"kinds": awake, "now": to_datetime(self._clock()), "out": list(out), "most": most}
+        with self._transaction():
+            rows = self._connection.execute(_NEXT, values).fetchall()
+        return deque(_Row(row[0], row[1], _delivery(*row[2:])) for row in rows)
 
     def _send(self, row: _Row) -> Exception | None:
         try:
-            self._notifiers[row.channel].send(row.delivery)
+            self._notifiers[row.kind].send(row.delivery)
         except Exception as fault:  # a notifier is the edge of the process: whatever goes wrong there is this row's failure
             return fault
         return None
 
-    def _mark_delivered(self, row: _Row) -> None:
-        self._connection.execute(
-            "UPDATE outbox SET status = 'delivered', attempts = attempts + 1, error = '', delivered = %s WHERE id = %s",
-            [to_datetime(self._clock()), row.id],
-        )
+    def _mark(self, results: Sequence[tuple[_Row, Exception | None]]) -> int:
+        """Keep what came of these; returns how many were delivered."""
+        if not results:
+            return 0
+        now_us = self._clock()
+        marks = [self._judged(row, fault, now_us) for row, fault in results]
+        with self._transaction():
+            self._connection.execute(_MARK, [list(column) for column in zip(*marks, strict=True)])
+        return sum(fault is None for _, fault in results)
 
-    def _mark_failed(self, row: _Row, fault: Exception) -> None:
+    def _judged(self, row: _Row, fault: Exception | None, now_us: int) -> tuple[Any, ...]:
+        if fault is None:
+            self._rests.pop(row.kind, None)
+            return (row.id, "delivered", "", to_datetime(now_us), None)
+        if isinstance(fault, AwayError) and not self._at_rest(row.kind):
+            n_before = self._rests.get(row.kind, (0, 0))[0]
+            self._rests[row.kind] = (n_before + 1, now_us + REST_S[min(n_before, len(REST_S) - 1)] * SECOND_US)
+            log.warning("receiver is away", kind=row.kind, error=_told(fault))
         gone = isinstance(fault, GoneError) or row.attempts >= len(BACK_OFF_S)
+        if gone:
+            log.error("delivery given up", delivery=row.delivery.key, kind=row.kind, attempts=row.attempts + 1)
         asked_s = fault.wait_s if isinstance(fault, DeliveryError) else 0.0
         wait_s = 0.0 if gone else max(BACK_OFF_S[row.attempts], min(asked_s, _LONGEST_WAIT_S))
-        self._connection.execute(
-            "UPDATE outbox SET status = %s, attempts = attempts + 1, next_at = %s, error = %s WHERE id = %s",
-            ["dead" if gone else "pending", to_datetime(self._clock() + int(wait_s * SECOND_US)), _told(fault), row.id],
-        )
+        next_at = to_datetime(now_us + int(wait_s * SECOND_US))
+        return (row.id, "dead" if gone else "pending", _told(fault), None, next_at)
+
+    def _transaction(self) -> AbstractContextManager[object]:
+        """A transaction about one statement; with autocommit the statement is one by itself, and saves two round trips."""
+        return nullcontext() if self._connection.autocommit else self._connection.transaction()
+
+    def _at_rest(self, kind: str) -> bool:
+        return kind in self._rests and self._clock() < self._rests[kind][1]
+
+    @contextmanager
+    def _locked(self) -> Iterator[list[str]]:
+        """The kinds that this process alone delivers to for now."""
+        keys = {zlib.crc32(kind.encode()) - 2**31: kind for kind in self._notifiers}
+        with self._transaction():
+            rows = self._connection.execute(
+                "SELECT key FROM unnest(%s::integer[]) key WHERE pg_try_advisory_lock(%s, key)", [list(keys), _LOCKS]
+            ).fetchall()
+        held = [row[0] for row in rows]
+        try:
+            yield [keys[key] for key in held]
+        finally:
+            with suppress(psycopg.Error), self._transaction():  # a lost connection has lost its locks
+                self._connection.execute(
+                    "SELECT pg_advisory_unlock(%s, key) FROM unnest(%s::integer[]) key", [_LOCKS, held]
+                )
+
+
+def _delivery(
+    identifier: str, version: int, reason: str, late_s: float, seq: int, content: str, channel: str, role: str,
+    timezone: str, kind: str, notice: int, time_us: int,
+) -> Delivery:  # fmt: skip
+    alert = msgspec.Raw(content.encode())
+    return Delivery(identifier, version, reason, late_s, seq, alert, channel, role, timezone, kind, notice, to_iso(time_us))
 
 
 def _told(fault: Exception) -> str:

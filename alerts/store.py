@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from alerts.alert import from_json, to_json
-from alerts.ledger import Entry, Ledger, Version
+from alerts.dispatch import put_versions
+from alerts.handling_store import follow
+from alerts.ledger import FOREVER_US, Entry, Ledger, Version
+from alerts.routing import Routing
 from engine.database import Connection
 from engine.times import to_datetime
 
+KEPT_US = FOREVER_US - 1
 _ALERT = """
 INSERT INTO alert (id, wearer, rule, subject, grade, condition, began, version, raised, raised_at, content)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -19,24 +23,38 @@ ON CONFLICT (id) DO UPDATE SET rule = EXCLUDED.rule, grade = EXCLUDED.grade, con
 
 
 class Outgoing(NamedTuple):
-    """To which channels versions go, and when this was written [us]."""
+    """To whom versions go, and when this was written [us]."""
 
-    channels: Sequence[str]
+    routing: Routing
     now_us: int
     received_us: int | None = None
 
 
-def load(connection: Connection) -> tuple[Ledger, int]:
-    """The ledger as it was stored, and the last sequence number of its versions."""
-    ledger = Ledger()
-    rows = connection.execute("SELECT id, version, raised, content, condition FROM alert ORDER BY raised")
-    for identifier, version, raised, content, condition in rows:
+def new_ledger(connection: Connection) -> tuple[Ledger, int]:
+    """A ledger that knows how many alerts were ever raised, and the last sequence number of the versions."""
+    row = connection.execute(
+        "SELECT (SELECT coalesce(max(raised) + 1, 0) FROM alert), (SELECT coalesce(max(seq), 0) FROM alert_version)"
+    ).fetchone()
+    n_raised, seq = row if row else (0, 0)
+    return Ledger(int(n_raised)), int(seq)
+
+
+def restore(connection: Connection, ledger: Ledger, wearers: Sequence[str]) -> None:
+    """Put the stored alerts of these wearers, whom the ledger does not know yet, into it."""
+    rows = connection.execute(
+        "SELECT id, version, raised, content, condition, wearer FROM alert WHERE wearer = ANY(%s) ORDER BY raised",
+        [list(wearers)],
+    )
+    for identifier, version, raised, content, condition, wearer in rows:
         if condition == "retracted":
-            ledger.reserve(identifier)
+            ledger.reserve(wearer, identifier, KEPT_US)
         else:
             ledger.restore(Entry(identifier, version, from_json(content), raised))
-    row = connection.execute("SELECT coalesce(max(seq), 0) FROM alert_version").fetchone()
-    return ledger, int(row[0]) if row else 0
+
+
+def wearers_of(connection: Connection) -> set[str]:
+    """Everybody who ever had an alert that holds."""
+    return {row[0] for row in connection.execute("SELECT DISTINCT wearer FROM alert WHERE condition <> 'retracted'")}
 
 
 def write_entries(connection: Connection, entries: Iterable[Entry], now_us: int) -> None:
@@ -53,10 +71,10 @@ def write_entries(connection: Connection, entries: Iterable[Entry], now_us: int)
 
 
 def write_versions(connection: Connection, versions: Sequence[Version], seq: int, outgoing: Outgoing) -> int:
-    """Store versions after `seq` and put each into the outbox of every channel; returns the last number given."""
+    """Store versions after `seq`, let their handling follow, and put each into the outbox for all who are told of it; returns
+    the last number given."""
     if not versions:
         return seq
-    now = to_datetime(outgoing.now_us)
     latency = None if outgoing.received_us is None else (outgoing.now_us - outgoing.received_us) / 1000
     retracted = [(v.version, v.id) for v in versions if v.retracted]
     with connection.cursor() as cursor:
@@ -70,10 +88,8 @@ def write_versions(connection: Connection, versions: Sequence[Version], seq: int
                 for k, v in enumerate(versions, 1)
             ],
         )
-        cursor.executemany(
-            "INSERT INTO outbox (alert_id, version, channel, next_at) VALUES (%s, %s, %s, %s)",
-            [(v.id, v.version, channel, now) for v in versions for channel in outgoing.channels],
-        )
+    follow(connection, versions, outgoing.now_us)
+    put_versions(connection, versions, outgoing.routing, outgoing.now_us)
     return seq + len(versions)
 
 

@@ -1,11 +1,12 @@
-"""The rules of zones: zone.exclusion (was inside) and zone.inclusion (was outside), while the zone is in force."""
+"""The rules of zones while they are in force: zone.exclusion (was inside), zone.inclusion (was outside), zone.buffer (was in
+the ring about an exclusion zone, or in it)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from alerts.alert import GRADES, Alert, iso, lower_grade, on_grid
+from alerts.alert import GRADE_ORDER, GRADES, Alert, iso, lower_grade, on_grid
 from alerts.evidence import Scene, after, chosen, deciding_rows, device_of, listed, rows_within, settled_to_us, why
 from engine.times import DAY_US, MINUTE_US
 from geofence.episodes import OPEN_US, Episode, episodes, speaks_at_us
@@ -17,34 +18,53 @@ LOOK_AHEAD_US = 8 * DAY_US
 
 
 class Breach(NamedTuple):
-    """A stretch in the wrong state, unknown time within it included; `wrong` are its episodes in that state."""
+    """A stretch in the wrong state, unknown time within it included; `wrong` are its episodes in that state, by the version of
+    the zone with this number."""
 
     start_us: int
     end_us: int
     wrong: tuple[Episode, ...]
+    version: int
     unknown_since_us: int | None = None
 
 
-def zone_alerts(scene: Scene, due: list[int]) -> list[Alert]:
-    """The alerts of one zone and wearer as of the scene's instant; instants at which they may change are put into `due`."""
+def zone_alerts(scenes: Sequence[Scene], due: list[int]) -> list[Alert]:
+    """The alerts of one wearer and zone as of the scenes' instant; instants at which they may change are put into `due`.
+
+    The scenes are those of the zone's versions, oldest first: a breach that goes on when a version is replaced is one alert.
+    """
+    breaches = [breach for k, scene in enumerate(scenes) for breach in _in_force(k, scene, due)]
+    breaches.sort(key=lambda b: (b.start_us, b.version))
+    since_us = scenes[0].since_us
+    return [_settled_alert(scenes, group) for group in _joined(breaches) if group[-1].end_us >= since_us]
+
+
+def is_wrong(scene: Scene) -> tuple[int, ...]:
+    """The states that are a breach of what the scene is about."""
+    return (IN, SINGLE) if scene.slot.subject.kind in ("exclusion", "buffer") else (OUT,)
+
+
+def _in_force(version: int, scene: Scene, due: list[int]) -> Iterable[Breach]:
+    """The breaches of one version of a zone, as far as it is in force."""
     zone, as_of = scene.slot.subject.of, scene.as_of_us
     assert isinstance(zone, Zone)
-    wrong = (OUT,) if zone.kind == "inclusion" else (IN, SINGLE)
     every = episodes(scene.slot, scene.trail, scene.watch, as_of)
     due.append(speaks_at_us(scene.slot, scene.watch) + 1)
-    breaches = list(_breaches(every, wrong))
+    breaches = list(_breaches(every, is_wrong(scene), version))
     if not breaches:
-        return []
+        return
     horizon = as_of + LOOK_AHEAD_US
-    windows = [window for window in zone.in_force(breaches[0].start_us, horizon) if window[0] < as_of]
     # what begins at an instant shows just after it, what ends there at it
     edges = [edge for start, end in zone.in_force(as_of, horizon)[:2] for edge in (start + 1, end)]
     due += [edge for edge in edges if as_of + 1 < edge < horizon]
-    in_force = [cut for breach in breaches for window in windows if (cut := _cut(breach, *window)) is not None]
-    return [_settled_alert(scene, zone, group) for group in _joined(in_force)]
+    windows = [window for window in zone.in_force(breaches[0].start_us, horizon) if window[0] < as_of]
+    for breach in breaches:
+        for window in windows:
+            if (cut := _cut(breach, *window)) is not None:
+                yield cut
 
 
-def _breaches(every: Iterable[Episode], wrong: tuple[int, ...]) -> Iterable[Breach]:
+def _breaches(every: Iterable[Episode], wrong: tuple[int, ...], version: int) -> Iterable[Breach]:
     """Runs of wrong episodes; unknown ones neither begin nor end a run, a decided contrary one ends it."""
     run: list[Episode] = []
     unknown_since: int | None = None
@@ -55,10 +75,10 @@ def _breaches(every: Iterable[Episode], wrong: tuple[int, ...]) -> Iterable[Brea
         elif episode.state == UNKNOWN:
             unknown_since = episode.start_us
         elif run:
-            yield Breach(run[0].start_us, episode.start_us, tuple(run))
+            yield Breach(run[0].start_us, episode.start_us, tuple(run), version)
             run, unknown_since = [], None
         if run and episode.end_us == OPEN_US:
-            yield Breach(run[0].start_us, OPEN_US, tuple(run), unknown_since)
+            yield Breach(run[0].start_us, OPEN_US, tuple(run), version, unknown_since)
 
 
 def _cut(breach: Breach, start_us: int, end_us: int) -> Breach | None:
@@ -70,7 +90,7 @@ def _cut(breach: Breach, start_us: int, end_us: int) -> Breach | None:
     )
     if not within:
         return None
-    return Breach(within[0].start_us, min(breach.end_us, end_us), within, breach.unknown_since_us)
+    return breach._replace(start_us=within[0].start_us, end_us=min(breach.end_us, end_us), wrong=within)
 
 
 def _joined(breaches: list[Breach]) -> list[list[Breach]]:
@@ -84,44 +104,77 @@ def _joined(breaches: list[Breach]) -> list[list[Breach]]:
     return groups
 
 
-def _settled_alert(scene: Scene, zone: Zone, group: list[Breach]) -> Alert:
+def _settled_alert(scenes: Sequence[Scene], group: list[Breach]) -> Alert:
+    scene = scenes[group[0].version]
     if group[-1].end_us > settled_to_us(scene):
-        return _alert(scene, zone, group)
+        return _alert(scenes, group)
     key = (scene.slot.number, *group)
     alert: Alert | None = scene.settled.get(key)
     if alert is None:
-        alert = scene.settled[key] = _alert(scene, zone, group)
+        alert = scene.settled[key] = _alert(scenes, group)
     return alert
 
 
-def _alert(scene: Scene, zone: Zone, group: list[Breach]) -> Alert:
-    as_of, wrong = scene.as_of_us, [e for breach in group for e in breach.wrong]
-    active = group[-1].end_us > as_of
-    pieces = [(e.start_us, min(e.end_us, as_of + 1)) for e in wrong]
-    rows = rows_within(scene, pieces)
-    strongest = max(wrong, key=lambda e: (e.posterior, -e.start_us))
+class _Part(NamedTuple):
+    """What one version of the zone has in an alert: its scene, its episodes in the wrong state, its rows with weight."""
+
+    scene: Scene
+    wrong: list[Episode]
+    rows: list[int]
+
+
+def _parts(scenes: Sequence[Scene], group: list[Breach]) -> list[_Part]:
+    """The parts of a group by version, oldest first; each row belongs to one."""
+    parts, seen = [], set[int]()
+    for k in sorted({breach.version for breach in group}):
+        wrong = [e for breach in group if breach.version == k for e in breach.wrong]
+        rows = rows_within(scenes[k], [(e.start_us, min(e.end_us, scenes[k].as_of_us + 1)) for e in wrong])
+        parts.append(_Part(scenes[k], wrong, [row for row in rows if row not in seen]))
+        seen.update(rows)
+    return parts
+
+
+def _alert(scenes: Sequence[Scene], group: list[Breach]) -> Alert:
+    parts = _parts(scenes, group)
+    scene, as_of, active = scenes[group[0].version], scenes[0].as_of_us, group[-1].end_us > scenes[0].as_of_us
+    wrong = [e for part in parts for e in part.wrong]
+    part, strongest = max(((p, e) for p in parts for e in p.wrong), key=lambda pe: (pe[1].posterior, -pe[1].start_us))
+    zone, rows = part.scene.slot.subject.of, [row for p in parts for row in p.rows]
+    assert isinstance(zone, Zone)
     alone = all(e.state == SINGLE for e in wrong)
-    grade = zone.grade or GRADES[f"zone.{zone.kind}"]
+    kind = scene.slot.subject.kind
+    grade = max((_grade(p.scene) for p in parts), key=GRADE_ORDER.index)
     unknown = group[-1].unknown_since_us if active else None
     # One lone fix says nothing of time, and after it silence speaks: unknown time is not time in breach.
     timed = [(e.start_us, min(e.end_us, as_of)) for e in wrong if e.state != SINGLE and e.start_us < as_of]
     minutes = sum(end - start for start, end in timed) / MINUTE_US
-    text = _text(zone, len(wrong), alone, unknown)
+    shown = set(chosen(rows, deciding_rows(wrong)))
+    more = {} if len(parts) == 1 else {"versions": [p.scene.slot.subject.of.version for p in parts]}
     return Alert(
-        wearer=scene.trail.wearer, device=device_of(scene, rows, wrong[0]), rule=f"zone.{zone.kind}", subject=zone.id,
+        wearer=scene.trail.wearer, device=device_of(scene, rows, wrong[0]), rule=f"zone.{kind}", subject=zone.id,
         grade=lower_grade(grade) if alone else grade, condition="active" if active else "cleared",
         began=iso(group[0].start_us), began_after=after(scene, wrong[0]),
         ended=None if active else iso(group[-1].end_us), posterior=on_grid(strongest.posterior),
-        minutes=round(minutes, 3), n_fixes=len(rows), fixes=listed(scene, chosen(rows, deciding_rows(wrong))),
+        minutes=round(minutes, 3), n_fixes=len(rows),
+        fixes=[fix for p in parts for fix in listed(p.scene, [row for row in p.rows if row in shown])],
         why=why(
-            scene, strongest, text, zone=zone.name, entries=len(group),
-            unknown_since=None if unknown is None else iso(unknown),
+            part.scene, strongest, _text(zone, kind, len(wrong), alone, unknown), zone=zone.name, entries=len(group),
+            unknown_since=None if unknown is None else iso(unknown), **more,
         ),
     )  # fmt: skip
 
 
-def _text(zone: Zone, n_episodes: int, alone: bool, unknown_since_us: int | None) -> str:
-    what = f"Outside inclusion zone {zone.name}" if zone.kind == "inclusion" else f"Inside exclusion zone {zone.name}"
+def _grade(scene: Scene) -> str:
+    zone = scene.slot.subject.of
+    assert isinstance(zone, Zone)
+    return GRADES["zone.buffer"] if scene.slot.subject.kind == "buffer" else zone.grade or GRADES[f"zone.{zone.kind}"]
+
+
+def _text(zone: Zone, kind: str, n_episodes: int, alone: bool, unknown_since_us: int | None) -> str:
+    what = {
+        "inclusion": f"Outside inclusion zone {zone.name}", "exclusion": f"Inside exclusion zone {zone.name}",
+        "buffer": f"Within {zone.buffer_m:g} m of exclusion zone {zone.name}, or in it",
+    }[kind]  # fmt: skip
     if alone:
         return f"{what}: a single fix deep inside, and nothing after it; one grade lower for that reason"
     text = what if n_episodes == 1 else f"{what}, in {n_episodes} stretches less than 30 minutes apart or with gaps between"

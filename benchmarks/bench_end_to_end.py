@@ -32,7 +32,8 @@ from ingest.raw_log import RawLog
 from tagwatch import configuration
 from tagwatch.monitor import Monitor
 from tagwatch.publish import publish
-from tagwatch.service import Service, Session
+from tagwatch.service import Service
+from tagwatch.session import Session
 from tagwatch.settings import Broker, Database, Settings
 
 SEED = 20260602

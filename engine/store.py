@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import sql
+from psycopg import Cursor, sql
+from psycopg.errors import UniqueViolation
 
 from engine.database import Connection
 from engine.events import DeviceEvent
@@ -46,20 +48,16 @@ class FixStore:
         """Store the fixes, each once: an exact duplicate only lowers `received`."""
         if not len(fixes):
             return
-        fixes = _once(fixes)
-        ids = np.array([*self._device_ids(fixes.devices)], np.int32)[fixes.device]
+        ids = np.array([*self._device_ids(fixes.devices)], np.int32)
         with self.connection.cursor() as cursor:
-            cursor.execute(_STAGING)
-            with cursor.copy(sql.SQL("COPY fix_staging ({}) FROM STDIN (FORMAT BINARY)").format(_names(_COLUMNS))) as copy:
-                copy.write(copy_image(fixes, ids))
-            cursor.execute(
-                sql.SQL(
-                    "INSERT INTO fix ({0}) SELECT {0} FROM fix_staging"
-                    " ON CONFLICT (device_id, time, content) DO UPDATE SET received = EXCLUDED.received"
-                    " WHERE EXCLUDED.received < fix.received"
-                ).format(_names(_COLUMNS))
-            )
-            cursor.execute("DELETE FROM fix_staging")
+            cursor.execute("SAVEPOINT fixes")
+            try:
+                _copy(cursor, "fix", copy_image(fixes, ids[fixes.device]))
+                cursor.execute("RELEASE fixes")
+            except UniqueViolation:  # rare, and checking for it row by row takes twice as long
+                cursor.execute("ROLLBACK TO fixes; RELEASE fixes")
+                fixes = _once(fixes)
+                _merge(cursor, copy_image(fixes, ids[fixes.device]))
 
     def write_events(self, events: Sequence[DeviceEvent]) -> None:
         """Store device events, each once, with the earliest `received`."""
@@ -110,13 +108,18 @@ class FixStore:
         )  # fmt: skip
         return self._read(query, [to_datetime(time_us)])
 
-    def read_events(self, *, to_us: int | None = None) -> list[DeviceEvent]:
-        """Device events up to an instant, oldest first."""
+    def devices(self) -> list[str]:
+        """The names of all devices of which anything is stored, in their order."""
+        return sorted(row[0] for row in self.connection.execute("SELECT name FROM device"))
+
+    def read_events(self, *, to_us: int | None = None, devices: Sequence[str] | None = None) -> list[DeviceEvent]:
+        """Device events up to an instant, of these devices (all where None), oldest first."""
         rows = self.connection.execute(
             "SELECT d.name, (extract(epoch FROM e.time) * 1000000)::bigint, e.kind, e.value,"
             " floor(extract(epoch FROM e.received))::bigint FROM device_event e JOIN device d USING (device_id)"
-            " WHERE %s::timestamptz IS NULL OR e.time <= %s ORDER BY e.time, d.name, e.kind, e.value",
-            [None if to_us is None else to_datetime(to_us)] * 2,
+            " WHERE (%s::timestamptz IS NULL OR e.time <= %s) AND (%s::text[] IS NULL OR d.name = ANY(%s))"
+            " ORDER BY e.time, d.name, e.kind, e.value",
+            [None if to_us is None else to_datetime(to_us)] * 2 + [None if devices is None else list(devices)] * 2,
         )
         return [DeviceEvent(*row) for row in rows]
 
@@ -170,6 +173,26 @@ class FixStore:
     def forget_devices(self) -> None:
         """Forget device numbers: after a rollback those given in it are not there."""
         self._ids.clear()
+
+
+def _copy(cursor: Cursor[tuple[Any, ...]], table: str, image: bytes) -> None:
+    copying = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), _names(_COLUMNS))
+    with cursor.copy(copying) as copy:
+        copy.write(image)
+
+
+def _merge(cursor: Cursor[tuple[Any, ...]], image: bytes) -> None:
+    """Store rows of which some may be there: those lower `received`."""
+    cursor.execute(_STAGING)
+    _copy(cursor, "fix_staging", image)
+    cursor.execute(
+        sql.SQL(
+            "INSERT INTO fix ({0}) SELECT {0} FROM fix_staging"
+            " ON CONFLICT (device_id, time, content) DO UPDATE SET received = EXCLUDED.received"
+            " WHERE EXCLUDED.received < fix.received"
+        ).format(_names(_COLUMNS))
+    )
+    cursor.execute("DELETE FROM fix_staging")
 
 
 def _fixes(rows: NDArray[np.void], numbers: list[int], names: list[str]) -> Fixes:

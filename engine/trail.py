@@ -20,6 +20,7 @@ from engine.kernels import FLAG_STATE, flag_implausible, flag_same_time
 MOST_MPS = 70.0
 FAST_MPS = 55.0
 CLOCK_TOLERANCE_US = 300_000_000
+NEVER_US = -(2**62)
 CHECKPOINT_EVERY = 512
 """A state is kept every so many fixes: a late fix recomputes from the last one before it."""
 
@@ -103,9 +104,21 @@ class Trail:
         self._columns: dict[str, NDArray[Any]] = {}
         self._owned = True
         self._states: NDArray[Any] = np.zeros(1, FLAG_STATE)
+        self._marked_state: NDArray[Any] | None = None
+        self.marked = -1
+        """Where `forget` may cut, -1 where nowhere."""
+        self.base = 0
+        """The row from which on the trail is whole; of those before it only some are left (see `forget`)."""
+        self.floor_us = NEVER_US
+        """Time of the newest row that was before `base`: a fix no later than this has no place here any more."""
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are here that ever were."""
+        return self.floor_us == NEVER_US
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of shape (n,): a view that is valid until the next merge."""
@@ -119,6 +132,8 @@ class Trail:
             return self.n, 0
         first = int(np.searchsorted(self.column("time_us"), batch.fixes.time_us[0], side="left")) if self.n else 0
         n_again = 0
+        if first < self.marked:
+            self.unmark()
         if first < self.n:
             batch, n_again = self._with_tail(batch, first)
             if n_again and len(batch) == self.n - first and self._unchanged(batch, first):
@@ -126,6 +141,32 @@ class Trail:
         self._write(first, batch)
         self._flag(first)
         return first, n_again
+
+    def mark(self) -> None:
+        """Remember the plausibility state as after the last row, so that `forget` may cut here later."""
+        used = -(-(self.n - self.base) // CHECKPOINT_EVERY)
+        self._marked_state, self.marked = self._states[used : used + 1].copy(), self.n
+
+    def unmark(self) -> None:
+        """Forget the mark."""
+        self._marked_state, self.marked = None, -1
+
+    def forget(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Leave out the rows before the mark but for some (their indices, ascending).
+
+        Returns the new index of each old row, -1 where it is gone; shape (n,).
+        """
+        assert self._marked_state is not None
+        left = np.concatenate([rows, np.arange(self.marked, self.n)])
+        moved = np.full(self.n, -1, np.int64)
+        moved[left] = np.arange(len(left))
+        self.floor_us = int(self.column("time_us")[self.marked - 1])
+        self._columns = {name: self.column(name)[left] for name in (*NAMES, *_DERIVED)}
+        self._owned, self.n, self.base = True, len(left), len(rows)
+        self._states = np.repeat(self._marked_state, 2)
+        self._marked_state, self.marked = None, -1
+        self._flag(self.base)
+        return moved
 
     def fixes(self, devices: tuple[str, ...], where: slice = slice(None)) -> Fixes:
         """The reported columns as a batch."""
@@ -168,14 +209,15 @@ class Trail:
             column("radius_m")[group], column("exclusion_m")[group], column("flags")[group],
             flags.SAME_TIME, flags.CONTRADICTORY, flags.SET_ASIDE,
         )  # fmt: skip
-        n_states = self.n // CHECKPOINT_EVERY + 2
+        base = self.base
+        n_states = (self.n - base) // CHECKPOINT_EVERY + 2
         if n_states > len(self._states):
             states = np.zeros(n_states + n_states // 2, FLAG_STATE)
             states[: len(self._states)] = self._states
             self._states = states
         flag_implausible(
-            first // CHECKPOINT_EVERY, CHECKPOINT_EVERY, self._states, column("time_us"), column("lat_e7"),
-            column("lon_e7"), column("radius_m"), column("flags"),
+            (first - base) // CHECKPOINT_EVERY, CHECKPOINT_EVERY, self._states, column("time_us")[base:],
+            column("lat_e7")[base:], column("lon_e7")[base:], column("radius_m")[base:], column("flags")[base:],
             MOST_MPS, FAST_MPS, flags.WEIGHTLESS & ~flags.IMPLAUSIBLE, flags.IMPLAUSIBLE,
         )  # fmt: skip
 

@@ -65,21 +65,30 @@ class Check:
         self, places: Places, shapes: Sequence[Sequence[Place]], settings: FilterSettings = FilterSettings()
     ) -> None:
         """`shapes` are the places as they were given, in the order of `places`; InputError for settings that decide nothing."""
-        self.settings, self.places = _reachable(settings), places
-        self.bounds = bounds_of(places, shapes)
+        self.settings = _reachable(settings)
+        self.revise(places, shapes)
         self.rules = Rules(
             logit(settings.raise_at), logit(settings.clear_at), settings.relax_s, settings.correlation_s, flags.WEIGHTLESS,
             quiet_us(settings), TAILS, reaches(),
         )  # fmt: skip
         self.n_slots = 0
+        self._free: list[int] = []
         self.states = np.zeros(64, FILTER_STATE)
         self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8), *np.zeros((4, 64)))
         self._reaches = np.zeros(BLOCK + BLOCK // SPAN, REACH)
         self._changes, self._kept = np.empty(_ROOM, CHANGE), np.empty(64, KEPT)
 
+    def revise(self, places: Places, shapes: Sequence[Sequence[Place]]) -> None:
+        """Take more places; those there were before come first, as they were."""
+        self.places, self.bounds = places, bounds_of(places, shapes)
+
+    def free_slot(self, number: int) -> None:
+        """Give a slot back: its number may be another's."""
+        self._free.append(number)
+
     def add_slot(self, place: int, *, exclusion: bool) -> int:
         """A new slot for a place, of an exclusion zone or of a place to stay at; returns its number."""
-        number = self.n_slots
+        number = self._free.pop() if self._free else self.n_slots
         if number == len(self.states):
             self.states = _doubled(self.states)
             self.slots = Slots(*(_doubled(column) for column in self.slots))
@@ -90,7 +99,7 @@ class Check:
         columns: tuple[NDArray[Any], ...] = self.slots
         for column, value in zip(columns, (place, base, exclusion, absent, deep_share(absent), *quiet_m), strict=True):
             column[number] = value
-        self.n_slots += 1
+        self.n_slots = max(self.n_slots, number + 1)
         return number
 
     def advance(self, pieces: NDArray[np.int64], roster: NDArray[np.int64], columns: Columns) -> Advanced:

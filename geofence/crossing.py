@@ -147,13 +147,14 @@ def _is_apart(s: Any, outer: Any) -> bool:
 def find_crossings(
     columns: Any, start: int, weightless: int, tails: Any, clear: Any, correlation_s: float,
     place: int, places: Any, found: Any, stretches: Any, outer: Any,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int, int, int]:  # fmt: skip
     """The ways between consecutive clear fixes that cross a place, from a row of a trail on; fills `found` (CROSSING).
 
     columns: `geofence.filter.Columns` of the whole trail. Clear: it carries weight and `is_clear_of` the place with the radius
     of `clear_sigmas`. A way counts when a clear fix on either side of it confirms it: there and back by one fix alone is none.
-    No gap among the four may be longer than silence, nor the way's than LONGEST_US. Returns how many were found and the row to
-    go on from: with `found` emptied where it is full, else when more fixes have come.
+    No gap among the four may be longer than silence, nor the way's than LONGEST_US. Returns how many were found and the last
+    three clear fixes, oldest first (-1: none). Where `found` is full it is to be emptied and the search to go on from the first
+    of them; else, when more fixes have come, from the first that there is.
 
     stretches: those of `find_stretches`, as many as there are; of one that is apart from `outer` (4,), a box that holds the
     place, only the first three fixes with weight are looked at, which may confirm a way before, and the last four.
@@ -183,13 +184,13 @@ def find_crossings(
             first, last, share = _way(columns, i, j, place, places)
             if first <= last and _is_confirmed(columns, h, i, j, k, place, places):
                 if n_found == len(found):
-                    return n_found, h
+                    return n_found, h, i, j
                 c = found[n_found]
                 c.before, c.start, c.end, c.after, c.first, c.last, c.share = h, i, j, k, first, last, share
                 c.posterior = _way_probability(columns, i, j, tails, correlation_s, place, places)
                 n_found += 1
         h, i, j = i, j, k
-    return n_found, h if h >= 0 else (i if i >= 0 else (j if j >= 0 else len(columns.time_us)))
+    return n_found, h, i, j
 
 
 @kernel

@@ -2,23 +2,32 @@
 
 A time that does not exist (clocks go forward) means the instant of the change; a time that occurs twice (clocks go back)
 means the first for a start and the second for an end.
+
+Rows as written are made windows by what lies next to them, never by what is asked for: rows that overlap are one window, and
+windows that touch are one, but for a whole day (00:00 to 24:00) that no other row runs over: it stays a window of its own.
+Rows that leave no minute of the week free make every local day a window.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.errors import InputError
 from engine.times import from_datetime, to_datetime
+from geofence.known_keys import refuse_unknown
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)\Z")
 _DAY_MINUTES = 24 * 60
+_WEEK_MINUTES = 7 * _DAY_MINUTES
+_SHIFT_MINUTES = 180
+"""More than any change of clocks: shorter pauses may be gone for a night."""
 
 Interval = tuple[int, int]
 """[start_us, end_us) in UTC microseconds."""
@@ -37,6 +46,14 @@ class WeeklyWindow(NamedTuple):
         return 1 if self.end_minute < self.start_minute else 0
 
 
+class Span(NamedTuple):
+    """[start_us, end_us) of one row on one day, or of those that were made one; `whole_day` where it is one local day."""
+
+    start_us: int
+    end_us: int
+    whole_day: bool = False
+
+
 class Schedule(NamedTuple):
     """Weekly windows in one IANA time zone, with the dates (local, both inclusive) on which a window may start."""
 
@@ -46,21 +63,33 @@ class Schedule(NamedTuple):
     valid_to: date | None = None
 
     def windows(self, from_us: int, to_us: int) -> list[Interval]:
-        """The windows that meet [from_us, to_us], merged where they overlap or touch, oldest first."""
-        zone = time_zone(self.timezone)
-        first = _local_day(from_us, zone) - timedelta(days=2)
-        last = _local_day(to_us, zone) + timedelta(days=1)
-        if self.valid_from:
-            first = max(first, self.valid_from)
-        if self.valid_to:
-            last = min(last, self.valid_to)
-        return [w for w in _windows(self, first, last) if w[1] > from_us and w[0] <= to_us]
+        """The windows that meet [from_us, to_us], whole, oldest first."""
+        return [w[:2] for w in self.made(from_us, to_us)]
+
+    def made(self, from_us: int, to_us: int) -> list[Span]:
+        """The same, each with whether it is one local day."""
+        return [w for w in _made(self, *self._days(from_us, to_us)) if w.end_us > from_us and w.start_us <= to_us]
+
+    def spans(self, from_us: int, to_us: int) -> tuple[Span, ...]:
+        """All that the windows which meet [from_us, to_us] are made of, and some about them."""
+        return _spans(self, *self._days(from_us, to_us))
+
+    def _days(self, from_us: int, to_us: int) -> tuple[date, date]:
+        """The first and the last day on which a row may start that matters to [from_us, to_us]."""
+        zone, reach = time_zone(self.timezone), timedelta(days=_reach_days(self.weekly))
+        first, last = _local_day(from_us, zone) - reach, _local_day(to_us, zone) + reach
+        return max(first, self.valid_from or first), min(last, self.valid_to or last)
 
 
 @lru_cache(maxsize=4096)
-def _windows(schedule: Schedule, first: date, last: date) -> tuple[Interval, ...]:
+def _made(schedule: Schedule, first: date, last: date) -> tuple[Span, ...]:
+    return tuple(made_windows(_spans(schedule, first, last)))
+
+
+@lru_cache(maxsize=4096)
+def _spans(schedule: Schedule, first: date, last: date) -> tuple[Span, ...]:
     zone = time_zone(schedule.timezone)
-    found: list[Interval] = []
+    found: list[Span] = []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
         for weekly in schedule.weekly:
@@ -68,8 +97,59 @@ def _windows(schedule: Schedule, first: date, last: date) -> tuple[Interval, ...
                 start = local_instant(day, weekly.start_minute, zone, is_end=False)
                 end = local_instant(day + timedelta(days=weekly.length_days), weekly.end_minute, zone, is_end=True)
                 if start < end:
-                    found.append((start, end))
-    return tuple(merged(found))
+                    found.append(Span(start, end, (weekly.start_minute, weekly.end_minute) == (0, _DAY_MINUTES)))
+    return tuple(_by_days(found, first, last, zone) if is_endless(schedule.weekly) else found)
+
+
+def made_windows(spans: Iterable[Span]) -> list[Span]:
+    """Windows, oldest first: spans that overlap are one; those that then touch are one unless either is a whole day."""
+    apart = _joined(sorted(set(spans)), lambda one, two: two.start_us < one.end_us)
+    return _joined(apart, lambda one, two: two.start_us == one.end_us and not (one.whole_day or two.whole_day))
+
+
+def _joined(spans: Iterable[Span], belong: Callable[[Span, Span], bool]) -> list[Span]:
+    found: list[Span] = []
+    for span in spans:
+        if found and belong(found[-1], span):
+            last = found.pop()
+            whole = last.start_us, max(last.end_us, span.end_us)
+            found.append(Span(*whole, any(s.whole_day and s[:2] == whole for s in (last, span))))
+        else:
+            found.append(span)
+    return found
+
+
+def _by_days(spans: list[Span], first: date, last: date, zone: ZoneInfo) -> list[Span]:
+    """What the spans cover, cut at each local midnight."""
+    nights = [day_start(first + timedelta(days=k), zone) for k in range((last - first).days + 3)]
+    covered = merged(s[:2] for s in spans)
+    days = [(max(a, start), min(b, end), start, end) for a, b in covered for start, end in pairwise(nights)]
+    return [Span(a, b, (a, b) == (start, end)) for a, b, start, end in days if a < b]
+
+
+@lru_cache(maxsize=4096)
+def is_endless(weekly: tuple[WeeklyWindow, ...]) -> bool:
+    """Whether the rows leave no minute of the week free."""
+    return any(a <= 0 and b >= _WEEK_MINUTES for a, b in merged(span for _, span in by_minutes(weekly)))
+
+
+@lru_cache(maxsize=4096)
+def _reach_days(weekly: tuple[WeeklyWindow, ...]) -> int:
+    """More than the length [days] of any window that these rows make: so far one must look back for where it began."""
+    if is_endless(weekly):
+        return 2
+    shifted = [(a, b + _SHIFT_MINUTES) for _, (a, b) in by_minutes(weekly)]
+    return min(15, 2 + max(b - a for a, b in merged(shifted)) // _DAY_MINUTES)
+
+
+def by_minutes(weekly: Iterable[WeeklyWindow]) -> list[tuple[int, Interval]]:
+    """(day, [start, end) in minutes since Monday) of rows by the clock on the wall, in the weeks before and after too."""
+    days = [(week * 7 + day, row) for week in (-1, 0, 1) for row in weekly for day in row.days]
+    starts = [(day, day * _DAY_MINUTES, row) for day, row in days]
+    return [
+        (day, (minute + row.start_minute, minute + row.length_days * _DAY_MINUTES + row.end_minute))
+        for day, minute, row in starts
+    ]
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:
@@ -175,7 +255,7 @@ def read_schedule(raw: Any, *, valid_from: object = None, valid_to: object = Non
         raise InputError(
             field="weekly", value=rows, expected='a list of {"days": ["mon", ...], "start": "19:00", "end": "07:00"}'
         )
-    weekly = tuple(_read_window(row) for row in rows)
+    weekly = tuple(_read_row(row, f"weekly row {number}" if len(rows) > 1 else "") for number, row in enumerate(rows, 1))
     return Schedule(str(name), weekly, *read_validity(valid_from, valid_to))
 
 
@@ -206,6 +286,13 @@ def read_clock(raw: object, field: str) -> int:
     return minute
 
 
+def _read_row(row: Any, place: str) -> WeeklyWindow:
+    try:
+        return _read_window(row)
+    except InputError as fault:
+        raise (fault.at(place) if place else fault) from None
+
+
 def _read_window(row: Any) -> WeeklyWindow:
     if not isinstance(row, dict):
         raise InputError(field="weekly", value=row, expected='{"days": ["mon", ...], "start": "19:00", "end": "07:00"}')
@@ -215,6 +302,7 @@ def _read_window(row: Any) -> WeeklyWindow:
     for day in days:
         if day not in DAYS:
             raise InputError(field="days", value=day, expected=f"one of {', '.join(DAYS)}")
+    refuse_unknown(row, ("days", "start", "end", "note"), "a weekly row")
     start, end = read_clock(row.get("start"), "start"), read_clock(row.get("end"), "end")
     if start == _DAY_MINUTES:
         raise InputError(field="start", value=row.get("start"), expected="a time of day from 00:00 to 23:59")

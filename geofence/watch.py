@@ -7,7 +7,8 @@ wearer's fixes; its slot is then fed the whole trail, so when that happens does 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,49 +24,87 @@ from geofence.curfew import Curfew
 from geofence.filter import BLOCK, CHANGE, FILTER_STATE, SINGLE, UNKNOWN, Columns
 from geofence.places import Places, compile_places
 from geofence.polygon_mass import TURN
-from geofence.zone import EVERYBODY, Zone
+from geofence.zone import EVERYBODY, Place, Zone
+
+_NO_STATES, _NO_CHANGES = np.empty(0, FILTER_STATE), np.empty(0, CHANGE)
+_ROWS_OF_STATE, _ROWS_OF_CHANGE = ("last", "run_start", "last_in", "last_out"), ("at", "began", "after")
 
 if CHECKPOINT_EVERY != BLOCK:
     raise ImportError("states are kept where the trail keeps its own")
 
 
 class Subject(NamedTuple):
-    """What a slot is about: a zone or a curfew, and its place's row in Places."""
+    """What a slot is about: a version of a zone, of its ring of early warning, or of a curfew, and its row in Places."""
 
-    kind: str  # exclusion, inclusion or curfew
+    kind: str  # exclusion, inclusion, buffer or curfew
     of: Zone | Curfew
     place: int
 
 
 @dataclass(slots=True)
 class Slot:
-    """One (wearer, place): its state, the states kept to rewind to, and its changes so far."""
+    """One (wearer, place): its state, the states kept to rewind to, and its changes so far.
+
+    `first` is the state where the trail becomes whole, `marked` that of the trail's mark.
+    """
 
     subject: Subject
     number: int
-    kept: NDArray[Any] = field(default_factory=lambda: np.empty(0, FILTER_STATE))
-    changes: NDArray[Any] = field(default_factory=lambda: np.empty(0, CHANGE))
+    first: NDArray[Any] = field(default_factory=lambda: FRESH)
+    marked: NDArray[Any] = field(default_factory=lambda: FRESH)
+    kept: NDArray[Any] = field(default_factory=lambda: _NO_STATES)
+    changes: NDArray[Any] = field(default_factory=lambda: _NO_CHANGES)
 
 
 class Watch:
-    """The slots of all wearers: found, fed, rewound where fixes come late."""
+    """The slots of all wearers: found, fed, rewound where fixes come late, cut where a trail forgets its beginning."""
 
     def __init__(
         self, zones: Sequence[Zone], curfews: Sequence[Curfew], settings: FilterSettings = FilterSettings()
     ) -> None:
+        self._rows: dict[tuple[str, str, str, int], int] = {}
+        self._shapes: list[tuple[Place, ...]] = []
+        self._slots: dict[str, dict[int, Slot]] = {}
+        self.lacking: set[str] = set()
+        """Wearers who need a slot from a time that their trail has forgotten: they are to be dropped and fed as a whole."""
+        self.check = Check(compile_places([]), [], settings)
+        self.revise(zones, curfews)
+
+    def revise(self, zones: Sequence[Zone], curfews: Sequence[Curfew]) -> None:
+        """Make these the versions that are watched. Slots of the same versions go on; those of others end."""
         self.zones, self.curfews = tuple(zones), tuple(curfews)
-        shapes = [*((z.place,) for z in zones), *(c.places for c in curfews)]
-        self.check = Check(compile_places(shapes), shapes, settings)
-        everybody = [i for i, zone in enumerate(zones) if zone.kind == "exclusion" and zone.wearers == EVERYBODY]
+        n_before = len(self._shapes)
+        subjects = list(self._subjects())
+        if len(self._shapes) > n_before:
+            self.check.revise(compile_places(self._shapes), self._shapes)
+        self._subject_of = {subject.place: subject for subject in subjects}
+        everybody = [s.place for s in subjects if s.kind in ("exclusion", "buffer") and _is_for_everybody(s)]
         self._everybody, self._n_everybody = BoxTree(self.places.box[everybody], everybody), len(everybody)
         self._always: dict[str, list[Subject]] = {}
-        for i, zone in enumerate(zones):
-            if zone.kind == "inclusion" or zone.wearers != EVERYBODY:
-                for wearer in zone.wearers:
-                    self._always.setdefault(wearer, []).append(Subject(zone.kind, zone, i))
-        for i, curfew in enumerate(curfews, len(self.zones)):
-            self._always.setdefault(curfew.wearer, []).append(Subject("curfew", curfew, i))
-        self._slots: dict[str, dict[int, Slot]] = {}
+        for subject in subjects:
+            if subject.kind not in ("exclusion", "buffer") or not _is_for_everybody(subject):
+                for wearer in (subject.of.wearer,) if isinstance(subject.of, Curfew) else subject.of.wearers:
+                    self._always.setdefault(wearer, []).append(subject)
+        for mine in self._slots.values():
+            for place, slot in list(mine.items()):
+                if place in self._subject_of:
+                    slot.subject = self._subject_of[place]
+                else:
+                    self.check.free_slot(mine.pop(place).number)
+
+    def _subjects(self) -> Iterator[Subject]:
+        """A subject for each version, in the order of the versions; places are compiled once and stay where they are."""
+        seen: Counter[tuple[str, str, str]] = Counter()
+        versions: list[tuple[str, Zone | Curfew, tuple[Place, ...]]] = [(z.kind, z, (z.place,)) for z in self.zones]
+        versions += [("curfew", curfew, curfew.places) for curfew in self.curfews]
+        versions += [("buffer", z, (z.ring,)) for z in self.zones if z.kind == "exclusion" and z.buffer_m]
+        for kind, of, shape in versions:
+            key = kind, of.id, of.version
+            seen[key] += 1
+            place = self._rows.setdefault((*key, seen[key]), len(self._shapes))
+            if place == len(self._shapes):
+                self._shapes.append(shape)
+            yield Subject(kind, of, place)
 
     @property
     def places(self) -> Places:
@@ -112,7 +151,11 @@ class Watch:
             mine = self._slots.setdefault(trail.wearer, {})
             old = list(mine.values())
             new = self._new_slots(trail.wearer, mine, near)
-            start = self._rewind(old, first) if old else first
+            if new:
+                trail.unmark()
+                if not trail.is_whole:
+                    self.lacking.add(trail.wearer)
+            start = self._rewind(old, first, trail.base) if old else first
             moved.append(start < first or bool(new))
             if old:
                 feed.add(trail, start, old)
@@ -126,7 +169,7 @@ class Watch:
 
     def _near(self, trails: Sequence[Trail], firsts: Sequence[int]) -> list[list[int]]:
         """For each trail the zones for everybody that its new fixes, or the ways to them, come near enough to matter."""
-        if not self._n_everybody:
+        if not self._n_everybody or not trails:
             return [[] for _ in trails]
         ways = [_ways(trail, first) for trail, first in zip(trails, firsts, strict=True)]
         cuts = np.cumsum([0, *(way.shape[1] for way in ways)])
@@ -135,24 +178,65 @@ class Watch:
 
     def _new_slots(self, wearer: str, mine: dict[int, Slot], near: list[int]) -> list[Slot]:
         wanted = [s for who in (wearer, "*") for s in self._always.get(who, ()) if s.place not in mine]
-        wanted += [Subject("exclusion", self.zones[place], place) for place in near if place not in mine]
-        new = [Slot(s, self.check.add_slot(s.place, exclusion=s.kind == "exclusion")) for s in wanted]
+        wanted += [self._subject_of[place] for place in near if place not in mine]
+        new = [Slot(s, self.check.add_slot(s.place, exclusion=s.kind in ("exclusion", "buffer"))) for s in wanted]
         mine.update({slot.subject.place: slot for slot in new})
         return new
 
-    def _rewind(self, slots: list[Slot], first: int) -> int:
+    def _rewind(self, slots: list[Slot], first: int, base: int) -> int:
         """Put the slots back to the last state kept before row `first`; returns the row to go on from."""
         states = self.check.states
-        kept = first // BLOCK
+        before_kept = base // BLOCK
+        kept = first // BLOCK - before_kept
         lengths = {len(slot.kept) for slot in slots}
         if lengths == {kept} and all(states[slot.number]["last"] < first for slot in slots):
             return first  # nothing to take back
-        start = min(kept, *lengths)
+        n = min(kept, *lengths)
+        row = (before_kept + n) * BLOCK if n else base
         for slot in slots:
-            slot.kept = slot.kept[:start]
-            states[slot.number] = slot.kept[-1] if start else FRESH[0]
-            slot.changes = _before(slot.changes, start * BLOCK, int(states[slot.number]["last"]))
-        return start * BLOCK
+            slot.kept = slot.kept[:n]
+            states[slot.number] = slot.kept[-1] if n else slot.first[0]
+            slot.changes = _before(slot.changes, row, int(states[slot.number]["last"]))
+        return row
+
+    def drop(self, wearer: str) -> None:
+        """Forget everything about a wearer, who will be fed as a whole again."""
+        for slot in self._slots.pop(wearer, {}).values():
+            self.check.free_slot(slot.number)
+        self.lacking.discard(wearer)
+
+    def mark(self, wearer: str) -> None:
+        """Remember the states as they are: the trail's mark is put here."""
+        for slot in self.slots(wearer):
+            slot.marked = self.check.states[slot.number : slot.number + 1].copy()
+
+    def forget(self, wearer: str, from_us: int, trail: Trail) -> None:
+        """Leave out changes that have no effect from an instant on; the last before it stays."""
+        for slot in self.slots(wearer):
+            slot.changes = slot.changes[_first_change(slot, trail, from_us) :]
+
+    def rows_of(self, wearer: str) -> set[int]:
+        """The rows of the trail that states and changes refer to, those of the mark too."""
+        rows: set[int] = set()
+        for slot in self.slots(wearer):
+            for states in (self.check.states[slot.number : slot.number + 1], slot.marked):
+                rows.update(int(states[name][0]) for name in _ROWS_OF_STATE)
+            for name in _ROWS_OF_CHANGE:
+                rows.update(slot.changes[name].tolist())
+        return rows - {-1}
+
+    def renumber(self, wearer: str, moved: NDArray[np.int64]) -> None:
+        """Rows of the trail have new numbers (n,), -1 where they are gone; the trail's mark is now where it becomes whole."""
+        moved = np.append(moved, -1)  # -1 stays -1
+        for slot in self.slots(wearer):
+            state = self.check.states[slot.number : slot.number + 1]
+            slot.first, slot.kept = slot.marked, _NO_STATES
+            slot.changes = slot.changes.copy()
+            for states in (state, slot.first):
+                for name in _ROWS_OF_STATE:
+                    states[name] = moved[states[name]]
+            for name in _ROWS_OF_CHANGE:
+                slot.changes[name] = moved[slot.changes[name]]
 
 
 _LONG = 4 * BLOCK
@@ -225,6 +309,18 @@ class _Feed:
             self._changed.add(number)
         for number, kept in _by_slot(done.kept):
             slots[number].kept = _joined(slots[number].kept, kept["state"])
+
+
+def _first_change(slot: Slot, trail: Trail, from_us: int) -> int:
+    """The index of the last change whose state began before an instant, 0 where there is none."""
+    times, silence, changes = trail.column("time_us"), trail.column("silence_us"), slot.changes
+    begins = times[changes["began"]] + np.where(changes["state"] == UNKNOWN, silence[changes["at"]], 0)
+    before = np.flatnonzero(begins <= from_us)
+    return int(before[-1]) if len(before) else 0
+
+
+def _is_for_everybody(subject: Subject) -> bool:
+    return isinstance(subject.of, Zone) and subject.of.wearers == EVERYBODY
 
 
 def _n_weighty(trail: Trail, start: int, stop: int | None = None) -> int:

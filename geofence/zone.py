@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeAlias
@@ -15,9 +16,13 @@ from shapely.geometry.base import BaseGeometry
 
 from engine.errors import InputError
 from engine.kernels import metres_per_e7
-from geofence.antimeridian import in_one_piece
+from geofence import versions
+from geofence.antimeridian import MOST_LON, in_one_piece
+from geofence.exceptions import ScheduleException, of_kind, read_exceptions
+from geofence.known_keys import refuse_unknown
 from geofence.plain_areas import plain_areas
-from geofence.schedule import Interval, Schedule, day_start, merged, read_date, read_schedule, read_validity, time_zone
+from geofence.ring import grown
+from geofence.schedule import Interval, Schedule, day_start, read_date, read_schedule, read_validity, time_zone, without
 
 KINDS = ("exclusion", "inclusion")
 EVERYBODY = ("*",)
@@ -25,9 +30,15 @@ GRADES = ("critical", "high", "medium", "low")
 MOST_RADIUS_M = 50_000.0
 MOST_DEGREES = (360, 180)
 """Of longitude and latitude as written: a ring over the antimeridian may run on beyond 180 degrees."""
-FAR_US = 2**62
-ALWAYS = (-FAR_US, FAR_US)
-"""The moments for which a version holds that no other one came before or after."""
+FAR_US, ALWAYS = versions.FAR_US, versions.ALWAYS
+"""An instant beyond all others; the moments for which a version holds that no other one came before or after."""
+EXCEPTION_KINDS = ("authorised", "suspended")
+"""Entry or absence authorised, or monitoring suspended: the zone is not in force then."""
+PROPERTIES = (
+    "id", "name", "kind", "wearers", "radius_m", "buffer_m", "valid_from", "valid_to", "schedule", "timezone", "grade",
+    "exceptions", "holds_from", "removed",
+)  # fmt: skip
+"""What a feature may say of itself here; other properties are other programs' and are passed over."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -60,18 +71,26 @@ class Zone(NamedTuple):
     grade: str = ""
     timezone: str = "UTC"
     holds: Interval = ALWAYS
+    exceptions: tuple[ScheduleException, ...] = ()
 
     def concerns(self, wearer: str) -> bool:
         """Whether the zone is for this wearer."""
         return self.wearers == EVERYBODY or wearer in self.wearers
 
+    @property
+    def ring(self) -> Place:
+        """The zone and the ring of `buffer_m` true metres about it, the place of the early warning."""
+        if isinstance(self.place, Circle):
+            return self.place._replace(radius_m=self.place.radius_m + self.buffer_m)
+        return grown(self.place, self.buffer_m) if self.buffer_m else self.place
+
     def in_force(self, from_us: int, to_us: int) -> list[Interval]:
-        """The intervals of [from_us, to_us] in which the zone is in force, oldest first."""
+        """The intervals of [from_us, to_us] in which the zone is in force, oldest first, exceptions cut out."""
         windows = self.schedule.windows(from_us, to_us) if self.schedule else [(from_us, to_us)]
         first, last = self._validity()
         first, last = max(first, self.holds[0]), min(last, self.holds[1])
         clipped = [(max(a, from_us, first), min(b, to_us, last)) for a, b in windows]
-        return merged((a, b) for a, b in clipped if a < b)
+        return without([(a, b) for a, b in clipped if a < b], of_kind(self.exceptions, *EXCEPTION_KINDS))
 
     def _validity(self) -> Interval:
         if self.schedule:  # its dates are the schedule's own
@@ -90,45 +109,49 @@ def version_of(raw: object) -> str:
 
 
 def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
-    """Zones of a GeoJSON FeatureCollection; InputError names feature, field, value and what was expected.
+    """Zones of a GeoJSON FeatureCollection, one a version, the versions of an id oldest first where there are several.
 
-    Invalid geometry is refused with the reason and the place, or mended by shapely where `repair` is asked for.
+    InputError names feature, field, value and what was expected. Invalid geometry is refused with the reason and the place,
+    or mended by shapely where `repair` is asked for.
     """
     if not isinstance(raw, dict) or raw.get("type") != "FeatureCollection" or not isinstance(raw.get("features"), list):
         found = raw.get("type") if isinstance(raw, dict) else type(raw).__name__
         raise InputError(field="type", value=found, expected="a GeoJSON FeatureCollection")
-    zones = []
+    keys: list[versions.Key] = []
+    zones: list[Zone | None] = []
     areas = plain_areas(raw["features"])
     for number, (feature, area) in enumerate(zip(raw["features"], areas, strict=True), 1):
         try:
-            zones.append(_read_zone(feature, area, repair))
+            key = _read_key(feature)
+            zones.append(None if key.removed else _read_zone(feature, area, repair))
         except InputError as fault:
             given = feature.get("properties") if isinstance(feature, dict) else None
             name = given.get("id") if isinstance(given, dict) else None
             raise fault.at(f"feature {number}" + (f" (id {name})" if name else "")) from None
-    return _unique(zones)
+        keys.append(key)
+    if pair := versions.repeated(keys):
+        raise InputError(
+            f"is also the id of feature {pair[1] + 1}", place=f"feature {pair[0] + 1}", field="id", value=keys[pair[0]].id,
+            expected="an id that no other zone has, or another holds_from",
+        )  # fmt: skip
+    held = versions.moments(keys)
+    in_order = [(zone, held[row]) for row in versions.in_order(keys) if (zone := zones[row])]
+    return [zone if holds == ALWAYS else zone._replace(holds=holds) for zone, holds in in_order]
 
 
-def _unique(zones: list[Zone]) -> list[Zone]:
-    seen: dict[str, int] = {}
-    for number, zone in enumerate(zones, 1):
-        if zone.id in seen:
-            raise InputError(
-                f"is also the id of feature {seen[zone.id]}", place=f"feature {number}", field="id", value=zone.id,
-                expected="an id that no other zone has",
-            )  # fmt: skip
-        seen[zone.id] = number
-    return zones
-
-
-def _read_zone(feature: Any, area: BaseGeometry | None, repair: bool) -> Zone:
+def _read_key(feature: Any) -> versions.Key:
     if not isinstance(feature, dict) or not isinstance(feature.get("properties"), dict):
         value = feature.get("properties") if isinstance(feature, dict) else feature
         raise InputError(field="properties", value=value, expected="a GeoJSON Feature with properties")
-    given = feature["properties"]
-    name = given.get("id")
+    name = feature["properties"].get("id")
     if not isinstance(name, str) or not name.strip():
         raise InputError(field="id", value=name, expected="a text that names the zone")
+    return versions.read_key(feature["properties"], name)
+
+
+def _read_zone(feature: Any, area: BaseGeometry | None, repair: bool) -> Zone:
+    given = feature["properties"]
+    name = given["id"]
     kind = given.get("kind")
     if kind not in KINDS:
         raise InputError(field="kind", value=kind, expected=" or ".join(KINDS))
@@ -137,15 +160,48 @@ def _read_zone(feature: Any, area: BaseGeometry | None, repair: bool) -> Zone:
         raise InputError(field="grade", value=grade, expected=f"one of {', '.join(GRADES)}")
     dates = {key: given.get(key) for key in ("valid_from", "valid_to")}
     read_validity(**dates)
-    schedule = read_schedule(given["schedule"], **dates) if given.get("schedule") is not None else None
+    schedule = _read_schedule(given["schedule"], dates) if given.get("schedule") is not None else None
     zone_name = "UTC" if given.get("timezone") is None else given["timezone"]
     time_zone(zone_name)
+    local = schedule.timezone if schedule else zone_name
+    place = area or read_place(feature.get("geometry"), given, repair)
+    buffer_m = 0.0 if given.get("buffer_m") is None else _metres(given["buffer_m"], "buffer_m", 0.0)
+    if buffer_m:
+        _refuse_far_ring(place, buffer_m)
     return Zone(
         name, str(given.get("name") or name), kind, read_wearers(given.get("wearers")),
-        area or read_place(feature.get("geometry"), given, repair), version_of(feature), schedule,
-        str(dates["valid_from"] or ""), str(dates["valid_to"] or ""),
-        0.0 if given.get("buffer_m") is None else _metres(given["buffer_m"], "buffer_m", 0.0), grade, zone_name,
+        place, _version(feature), schedule, str(dates["valid_from"] or ""), str(dates["valid_to"] or ""), buffer_m, grade,
+        zone_name, exceptions=read_exceptions(given.get("exceptions"), EXCEPTION_KINDS, local),
     )  # fmt: skip
+
+
+def _read_schedule(raw: Any, dates: dict[str, Any]) -> Schedule:
+    schedule = read_schedule(raw, **dates)
+    refuse_unknown(raw, ("timezone", "weekly", "note"), "a schedule")
+    return schedule
+
+
+def _refuse_far_ring(place: Place, buffer_m: float) -> None:
+    """A ring is a place too: it may reach over no pole, and not too far over the antimeridian."""
+    if isinstance(place, Circle):
+        try:
+            read_circle(place.lat_e7 / 1e7, place.lon_e7 / 1e7, place.radius_m + buffer_m)
+        except InputError as fault:
+            message = f"makes a disc of {place.radius_m + buffer_m:g} m" + (
+                f" that {fault.message}" if fault.message else ""
+            )
+            raise InputError(message, field="buffer_m", value=buffer_m, expected="a smaller buffer") from None
+        return
+    west, south, east, north = place.bounds
+    high_deg = max(abs(south), abs(north)) + buffer_m / 110_000.0
+    wide_deg = buffer_m / 110_000.0 / math.cos(math.radians(min(high_deg, 89.0)))
+    if high_deg >= 89.0 or east - west + 2 * wide_deg > 180.0 or max(-west, east) + wide_deg > MOST_LON:
+        raise InputError("reaches too far", field="buffer_m", value=buffer_m, expected="a smaller buffer")
+
+
+def _version(feature: dict[str, Any]) -> str:
+    given = feature["properties"]
+    return version_of({**feature, "properties": versions.without_key(given)} if "holds_from" in given else feature)
 
 
 def read_wearers(raw: object) -> tuple[str, ...]:

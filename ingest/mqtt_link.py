@@ -119,7 +119,7 @@ class Link:
         if self.url.user:
             client.username_pw_set(self.url.user, self.url.password)
         if self.url.tls:
-            client.tls_set_context(_trusting(self._cafile))
+            client.tls_set_context(trusting(self._cafile))
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_connect_fail, client.on_pre_connect = self._failed, self._before
         if self._on_message is not None:
@@ -173,8 +173,8 @@ class Link:
         self._on_publish(mid)
 
 
-def _trusting(cafile: str | None) -> ssl.SSLContext:
-    """TLS that trusts the system's authorities, or only those of a file."""
+def trusting(cafile: str | None) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities, or only those of a file; InputError where the file is none."""
     try:
         return ssl.create_default_context(cafile=cafile)
     except OSError as error:

@@ -61,6 +61,14 @@ def is_ping(document: dict[str, Any]) -> bool:
     return document.get("t") == "p"
 
 
+def last_will_s(document: dict[str, Any]) -> int | float:
+    """The `tst` of a last will [s]: when the phone made the connection that was lost. InputError where it has none."""
+    tst = document.get("tst")
+    if isinstance(tst, bool) or not isinstance(tst, (int, float)):
+        raise InputError(field="tst", value=tst, expected="a number of seconds")
+    return tst
+
+
 def location(document: dict[str, Any]) -> Values:
     """The values of a `location` object; InputError naming the field that is missing or of a wrong type."""
     try:

@@ -20,7 +20,10 @@ _TOPIC = re.compile(r"^owntracks/(?P<user>[^/]+)/(?P<device>[^/]+)$")
 
 
 def read_rec(data: bytes, faults: Faults, path: str, tz: ZoneInfo | None = None) -> Fixes:
-    """The locations of a recorder file, in its order; lines of other kinds and pings are no fixes and are left out."""
+    """The locations of a recorder file, in its order; lines of other kinds and pings are no fixes and are left out.
+
+    Last wills too: their time is when a connection was made, and the file does not say when it was lost.
+    """
     default = _device_of_path(path)
     devices: dict[str, int] = {}
     device: list[int] = []

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import UNSET
-from numpy.typing import NDArray
 
 from engine.errors import InputError
 from engine.events import DeviceEvent
-from engine.fixes import OPTIONAL, POSITION, SOURCES, Fixes
+from engine.fixes import Fixes
 from ingest.event_values import check_kind, check_value
-from ingest.fix_checks import Raw, assemble, keep, source_code
+from ingest.fix_checks import keep
 from ingest.json_text import read_json
 from ingest.message import Message
-from ingest.owntracks import NAMES, is_ping, location, type_of
+from ingest.owntracks import NAMES, is_ping, last_will_s, location, type_of
 from ingest.quarantine import Quarantined
-from ingest.readings import EVENTS, FIXES, Entry, entries_of, is_packed, read_quickly
-from ingest.time_texts import parse_value, parse_values
+from ingest.readings import EVENTS, FIXES, Entry, entries_of, is_packed, joined, plain_columns, read_quickly
+from ingest.rows import WIDTH, Rows
+from ingest.time_texts import parse_value
 from ingest.topics import FIXES as FIX_TOPIC
 from ingest.topics import OWNTRACKS, OWNTRACKS_OTHER, REFUSED, route_of
 
-_COLUMNS = ("lat", "lon", "accuracy_m", "speed_mps", "course_deg", "altitude_m", "hdop", "satellites", "battery_pct")
-_NAN = float("nan")
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,31 @@ class Decoded:
         return (min(seqs), max(seqs)) if seqs else None
 
 
-class _Source(NamedTuple):
-    """Where a row of the batch came from."""
-
-    message: Message
-    position: int
-    foreign: bool
-
-
 @dataclass(slots=True)
 class _Batch:
-    """Rows as they are read; the columns are built once, at the end."""
+    """Rows as they are read; the batch of Fixes is built once, at the end."""
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    sources: list[_Source] = field(default_factory=list)
-    device: list[int] = field(default_factory=list)
-    devices: dict[str, int] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
     events: list[DeviceEvent] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     seqs: dict[str, list[int]] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     n_ignored_received: int = 0
+
+    def take_singles(self, messages: Sequence[Message]) -> None:
+        """Messages that are a JSON object each, on topics of fixes: at once where nothing is odd, else one by one."""
+        columns = plain_columns(joined([message.payload for message in messages]))
+        if columns is None or len(columns[0]) != len(messages):
+            for message in messages:
+                self.take(message)
+            return
+        devices = [route_of(message.topic).device for message in messages]
+        self.rows.add_singles(messages, devices, columns)
+        for message, device, seq in zip(messages, devices, columns[-1], strict=True):
+            self._hear(message, device)
+            if type(seq) is int:
+                self.seqs.setdefault(device, []).append(seq)
 
     def take(self, message: Message) -> None:
         """One message; never raises, whatever its bytes are."""
@@ -110,6 +113,11 @@ class _Batch:
         self.heard[device] = max(message.received_s, self.heard.get(device, 0))
 
     def _take_canonical(self, message: Message, device: str, kind: str) -> None:
+        if kind == FIX_TOPIC and message.payload[:1] == b"[" and (columns := plain_columns(message.payload)):
+            self.rows.add_list(message, device, columns)
+            if seqs := [seq for seq in columns[-1] if type(seq) is int]:
+                self.seqs.setdefault(device, []).extend(seqs)
+            return
         dialect = FIXES if kind == FIX_TOPIC else EVENTS
         add = self._add_fix if kind == FIX_TOPIC else self._add_event
         readings = read_quickly(message.payload, dialect)
@@ -138,12 +146,7 @@ class _Batch:
             self.seqs.setdefault(device, []).append(reading.seq)
 
     def _add_fix(self, message: Message, device: str, reading: Any, index: int) -> None:
-        self._add_row(message, device, msgspec.structs.astuple(reading)[:11], index)
-
-    def _add_row(self, message: Message, device: str, row: tuple[Any, ...], index: int, foreign: bool = False) -> None:
-        self.rows.append(row)
-        self.sources.append(_Source(message, index, foreign))
-        self.device.append(self.devices.setdefault(device, len(self.devices)))
+        self.rows.add(message, device, msgspec.structs.astuple(reading)[:WIDTH], index)
 
     def _add_event(self, message: Message, device: str, reading: Any, index: int) -> None:
         try:
@@ -158,8 +161,10 @@ class _Batch:
     def _take_owntracks(self, message: Message, device: str, kind: str) -> None:
         document = read_json(message.payload)
         told = type_of(document)
-        if told != "lwt":  # the broker sends a last will, when the phone has gone
-            self._hear(message, device)
+        if told == "lwt":
+            self._take_last_will(message, device, document)
+            return
+        self._hear(message, device)
         if told != "location" or kind == OWNTRACKS_OTHER:
             self.ignored[told] += 1
             return
@@ -170,7 +175,16 @@ class _Batch:
             return
         row = (values.time, values.lat, values.lon, values.accuracy_m, None, values.speed_mps, values.course_deg,
                values.altitude_m, None, None, values.battery_pct)  # fmt: skip
-        self._add_row(message, device, row, -1, foreign=True)
+        self.rows.add(message, device, row, -1)
+
+    def _take_last_will(self, message: Message, device: str, document: Any) -> None:
+        """The broker sends it when the phone has gone: no contact. A copy has the same time, and is stored once."""
+        try:
+            time_us = parse_value(last_will_s(document))
+        except InputError as error:
+            self.refuse(message, device, message.payload, error)
+            return
+        self.events.append(DeviceEvent(device, time_us, "disconnected", "", message.received_s))
 
 
 def decode(topic: str, payload: bytes, received_s: int) -> Decoded:
@@ -181,54 +195,39 @@ def decode(topic: str, payload: bytes, received_s: int) -> Decoded:
 def decode_batch(messages: Iterable[Message]) -> Decoded:
     """Many payloads in order of arrival; one bad entry of a good list is quarantined alone. Never raises."""
     batch = _Batch()
-    for message in messages:
-        batch.take(message)
-    fixes = _fixes(batch) if batch.rows else Fixes.empty()
+    for single, run in groupby(messages, _is_single_fix):
+        if single:
+            for part in _pieces(list(run)):
+                batch.take_singles(part)
+        else:
+            for message in run:
+                batch.take(message)
+    fixes = _fixes(batch) if len(batch.rows) else Fixes.empty()
     return Decoded(fixes, batch.events, batch.quarantined, batch.seqs, batch.heard, dict(batch.ignored),
                    batch.n_ignored_received)  # fmt: skip
 
 
+def _is_single_fix(message: Message) -> bool:
+    return message.payload[:1] == b"{" and route_of(message.topic).kind == FIX_TOPIC
+
+
+def _pieces(messages: list[Message]) -> Iterator[list[Message]]:
+    """Few enough for one that is odd not to slow down all the others."""
+    return (messages[start : start + _AT_ONCE] for start in range(0, len(messages), _AT_ONCE))
+
+
 def _fixes(batch: _Batch) -> Fixes:
-    time, lat, lon, accuracy, source, *others = zip(*batch.rows, strict=True)
-    columns = dict(zip(_COLUMNS, (lat, lon, accuracy, *others), strict=True))
-    values = {key: np.array([_NAN if v is None or v is UNSET else v for v in columns[key]], np.float64) for key in _COLUMNS}
-    time_us, errors = parse_values(time)
-    codes = _source_codes(source, errors)
-    received_s = np.array([source.message.received_s for source in batch.sources], np.int64)
-    raw = Raw(tuple(batch.devices), np.array(batch.device, np.int32), time_us, values, codes, received_s)
-    fixes, good, doubts = assemble(raw)
-    for doubt in doubts:
-        errors.setdefault(
-            doubt.row, InputError(doubt.message, field=doubt.field, value=doubt.value, expected=doubt.expected)
-        )
-    return _quarantine(batch, fixes, good, errors) if errors else fixes
-
-
-def _source_codes(sources: Sequence[Any], errors: dict[int, InputError]) -> NDArray[np.int32]:
-    codes = np.zeros(len(sources), np.int32)
-    for index, name in enumerate(sources):
-        if name is None or name is UNSET:
-            continue
-        code = SOURCES.get(name)
-        try:
-            codes[index] = source_code(name) if code is None else code
-        except InputError as error:
-            errors.setdefault(index, error)
-    return codes
-
-
-def _quarantine(batch: _Batch, fixes: Fixes, good: NDArray[np.bool_], errors: dict[int, InputError]) -> Fixes:
-    names = list(batch.devices)
+    fixes, good, errors = batch.rows.to_fixes()
     fine = np.ones(len(good), np.bool_)
     for index in sorted(errors):
-        message, position, foreign = batch.sources[index]
+        message, position, device = batch.rows.origin(index)
         error = errors[index]
-        if foreign:
+        if route_of(message.topic).kind == OWNTRACKS:
             error = InputError(error.message, field=NAMES.get(error.field, error.field), value=error.value,
                                expected=error.expected)  # fmt: skip
-        batch.refuse(message, names[batch.device[index]], _entry_data(message.payload, position), error, position)
+        batch.refuse(message, device, _entry_data(message.payload, position), error, position)
         fine[index] = False
-    return keep(fixes, fine[good])
+    return keep(fixes, fine[good]) if errors else fixes
 
 
 def _entry_data(payload: bytes, index: int) -> bytes:
@@ -237,6 +236,3 @@ def _entry_data(payload: bytes, index: int) -> bytes:
         return payload
     decoder: Any = msgspec.msgpack if is_packed(payload) else msgspec.json
     return bytes(decoder.decode(payload, type=list[msgspec.Raw])[index])
-
-
-assert len(_COLUMNS) == len(POSITION) + len(OPTIONAL)

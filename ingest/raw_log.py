@@ -10,13 +10,14 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import InputError, StoreError
-from engine.times import SECOND_US, to_datetime, to_iso
+from engine.times import DAY_US, SECOND_US, from_datetime, to_iso
 from ingest.raw_record import GENESIS, Broken, Record, line_of, read_line, record_of
 
 _NAME = re.compile(r"raw-\d{4}-\d\d-\d\d\.jsonl")
@@ -39,7 +40,7 @@ class RawLog:
         self._lock = _locked(self.folder)
         self.torn: list[Path] = []
         self._n, self._chain = 0, GENESIS
-        self._day = ""
+        self._day, self._day_ends_us = "", -(2**63)
         self._file: FileIO | None = None
         self._second, self._second_text = -1, ""
         self._resume()
@@ -86,8 +87,7 @@ class RawLog:
         self.close()
 
     def _day_of(self, message: Arrival) -> str:
-        day = to_datetime(message[0]).strftime("%Y-%m-%d")
-        return max(day, self._day)
+        return self._day if message[0] < self._day_ends_us else max(to_iso(message[0])[:10], self._day)
 
     def _append_to(self, day: str, messages: Iterable[Arrival]) -> None:
         if day != self._day or self._file is None:
@@ -124,7 +124,7 @@ class RawLog:
             self._file.close()
         path = self.folder / f"raw-{day}.jsonl"
         self._file = FileIO(path, "ab")
-        self._day = day
+        self._day, self._day_ends_us = day, _end_us(day)
         _sync_folder(self.folder)
 
     def _resume(self) -> None:
@@ -142,6 +142,14 @@ class RawLog:
 def day_files(folder: Path) -> list[Path]:
     """The files of the log, oldest day first."""
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _end_us(day: str) -> int:
+    """When a day ends [us]; long ago for a name that is no day."""
+    try:
+        return from_datetime(datetime.fromisoformat(day).replace(tzinfo=UTC)) + DAY_US
+    except ValueError:
+        return -(2**63)
 
 
 def _locked(folder: Path) -> BinaryIO:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -16,8 +16,8 @@ Number = float | UnsetType | None
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | UnsetType | None
 
 
-class FixReading(msgspec.Struct, gc=False):
-    """One fix as sent; `received` and `device` are taken only to be ignored (the centre and the topic say them)."""
+class PlainFix(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One fix with nothing but what we ask for: all its values are numbers and texts."""
 
     time: str | int | float
     lat: float
@@ -31,6 +31,11 @@ class FixReading(msgspec.Struct, gc=False):
     satellites: Number = UNSET
     battery_pct: Number = UNSET
     seq: Seq = UNSET
+
+
+class FixReading(PlainFix, gc=False, forbid_unknown_fields=False):
+    """One fix as sent; `received` and `device` are taken only to be ignored (the centre and the topic say them)."""
+
     received: msgspec.Raw | UnsetType = UNSET
     device: msgspec.Raw | UnsetType = UNSET
 
@@ -57,6 +62,8 @@ class Entry(NamedTuple):
 
 
 _DECODING = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
+_PLAIN = msgspec.json.Decoder(list[PlainFix])
+_TEXTS = (PlainFix.__struct_fields__.index("time"), PlainFix.__struct_fields__.index("source"))
 _JSON_RAW = msgspec.json.Decoder(list[msgspec.Raw])
 _PACK_RAW = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _QUOTES = {"time": 2, "source": 2, "event": 2, "value": 2}
@@ -75,6 +82,31 @@ class Dialect:
 
 FIXES = Dialect(FixReading)
 EVENTS = Dialect(EventReading)
+
+
+def plain_columns(data: bytes) -> list[tuple[Any, ...]] | None:
+    """The columns of a JSON list of fixes, in the order of PlainFix, else None: where there is no fix, or anything is odd.
+
+    Keys twice are seen by counting, as below.
+    """
+    try:
+        columns = list(zip(*map(msgspec.structs.astuple, _PLAIN.decode(data)), strict=True))
+    except _DECODING:
+        return None
+    if not columns:
+        return None
+    n_keys = sum(len(column) - column.count(UNSET) for column in columns)
+    n_texts = sum(list(map(type, columns[k])).count(str) for k in _TEXTS)
+    return columns if data.count(b'"') == 2 * (n_keys + n_texts) else None
+
+
+def joined(objects: Sequence[bytes]) -> bytes:
+    """JSON objects as one list, so that `plain_columns` gives as many rows as there are objects only if each is one fix.
+
+    Each begins with a brace. A line's end is not allowed in a text, a brace not behind a comma in an object, and a plain fix
+    holds no list: so no separator can end up within a fix, and each object is one row or more.
+    """
+    return b"[" + b",\n".join(objects) + b"]"
 
 
 def read_quickly(payload: bytes, dialect: Dialect) -> list[Any] | None:

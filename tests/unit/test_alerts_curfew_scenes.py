@@ -55,7 +55,12 @@ def stay(start: int, stop: int, metres: float) -> Route:
 
 def alerts(route: Route, as_of: float | None = None, night: str = NIGHT, **more: Any) -> list[Alert]:
     minute = max(m for m, _ in route) if as_of is None else as_of
-    return replay(fixes_of(route, night), Conditions((), [curfew(**more)]), at(minute, night)).alerts
+    return of_curfew(replay(fixes_of(route, night), Conditions((), [curfew(**more)]), at(minute, night)).alerts)
+
+
+def of_curfew(found: list[Alert]) -> list[Alert]:
+    """Without what is said of the tag."""
+    return [alert for alert in found if alert.rule.startswith("curfew.")]
 
 
 def brief(found: list[Alert]) -> list[tuple[str, str, float]]:
@@ -226,8 +231,8 @@ def activated(*rows: Activation) -> Conditions:
 
 def test_a_tag_of_which_nothing_ever_came_is_not_verifiable() -> None:
     monitor = Monitor(activated(Activation("tag", "ann", at(-60))))
-    assert monitor.alerts("ann", at(30))[0] == []
-    found, _ = monitor.alerts("ann", at(60))
+    assert of_curfew(monitor.alerts("ann", at(30))[0]) == []
+    found = of_curfew(monitor.alerts("ann", at(60))[0])
     assert brief(found) == [("curfew.unverified", "active", 60.0)]
     assert (found[0].device, found[0].fixes) == ("", [])
 
@@ -281,8 +286,134 @@ def test_the_next_change_is_named_also_where_the_activation_begins_within_a_wind
     found, due_us = monitor.alerts("ann", at(100))
     assert (found, due_us) == ([], at(180) + 1)
     found, due_us = monitor.alerts("ann", due_us)
-    assert (found, due_us) == ([], at(210) + 1)
+    assert (found, due_us) == ([], at(180 + SILENCE_MIN) + 1)  # no contact
     found, due_us = monitor.alerts("ann", due_us)
-    assert brief(found) == [("curfew.unverified", "active", 30.0)]
+    assert (of_curfew(found), due_us) == ([], at(210) + 1)
+    found, due_us = monitor.alerts("ann", due_us)
+    assert brief(of_curfew(found)) == [("curfew.unverified", "active", 30.0)]
     assert due_us == at(480)
-    assert brief(monitor.alerts("ann", due_us)[0]) == [("curfew.unverified", "cleared", 300.0)]
+    assert brief(of_curfew(monitor.alerts("ann", due_us)[0])) == [("curfew.unverified", "cleared", 300.0)]
+
+
+# --- versions: what changes while the curfew runs
+
+TWO = 53 + AWAY / 111_290  # where AWAY is
+
+
+def changed(minute: float, *more: dict[str, Any]) -> list[Curfew]:
+    """The curfew, and what it is from so many minutes after 22:00 on."""
+    row = {
+        "id": "c", "wearer": "tag", "place": {"lat": 53, "lon": -1, "radius_m": 80}, "timezone": "Europe/London",
+        "weekly": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "start": "22:00", "end": "06:00"}],
+    }  # fmt: skip
+    return read_curfews([row, *(row | {"holds_from": clock(minute)} | change for change in more)])
+
+
+def told(route: Route, curfews: list[Curfew], as_of: float | None = None) -> list[Alert]:
+    minute = max(m for m, _ in route) if as_of is None else as_of
+    return of_curfew(replay(fixes_of(route), Conditions((), curfews), at(minute)).alerts)
+
+
+def test_an_absence_over_a_change_of_version_is_one_alert() -> None:
+    curfews = changed(200, {"grace_minutes": 90})
+    route = [*stay(-60, 150, HOME), *stay(150, 260, AWAY), *stay(260, 500, HOME)]
+    assert brief(told(route, curfews, 199)) == [("curfew.left", "active", 49.0)]
+    assert brief(told(route, curfews, 230)) == [("curfew.left", "active", 80.0)]  # the grace of when it began
+    (alert,) = told(route, curfews)
+    assert brief([alert]) == [("curfew.left", "cleared", 110.0)]
+    assert (alert.began, alert.began_after, alert.ended) == (clock(150), clock(149), clock(260))
+    assert alert.why["window"] == [clock(0), clock(480)]
+    assert alert.why["versions"] == [c.version for c in curfews]
+    assert len({c.version for c in curfews}) == 2
+    assert alert.n_fixes == 110
+
+
+def test_a_change_that_concerns_nobody_leaves_the_alert_as_it_is() -> None:
+    route = [*stay(-60, 150, HOME), *stay(150, 180, AWAY), *stay(180, 500, HOME)]
+    (alert,) = told(route, changed(200, {"grace_minutes": 90}))
+    assert [alert] == told(route, changed(0))
+    assert "versions" not in alert.why
+
+
+def test_the_old_home_is_no_home_from_the_change_on() -> None:
+    """The place moves at one in the morning: who stays is out from then on, who is there already is at home."""
+    curfews = changed(180, {"place": {"lat": TWO, "lon": -1, "radius_m": 80}})
+    (alert,) = told(stay(-60, 500, HOME), curfews)
+    assert brief([alert]) == [("curfew.end", "cleared", 300.0)]
+    assert (alert.began, alert.ended) == (clock(180), clock(480))
+    assert all(fix.p < 0.01 for fix in alert.fixes)
+    assert told([*stay(-60, 180, HOME), *stay(180, 500, AWAY)], curfews) == []
+    (late,) = told(stay(-60, 500, AWAY), curfews)
+    assert brief([late]) == [("curfew.late", "cleared", 180.0)]
+    assert late.ended == clock(180)
+
+
+def test_other_hours_from_the_change_on() -> None:
+    """A change at one in the morning to 21:00-07:00: one window from 22:00 to 07:00."""
+    later = {"weekly": [{"days": ["mon", "tue"], "start": "21:00", "end": "07:00"}]}
+    (alert,) = told(stay(-120, 600, AWAY), changed(180, later))
+    assert brief([alert]) == [("curfew.absent", "cleared", 540.0)]
+    assert alert.why["text"] == "Out for the whole curfew of Mon 05 Jan 22:00 to Tue 06 Jan 07:00"
+
+
+def test_an_end_in_the_night_ends_the_window() -> None:
+    curfews = changed(180, {"removed": True})
+    (alert,) = told(stay(-60, 500, AWAY), curfews)
+    assert brief([alert]) == [("curfew.absent", "cleared", 180.0)]
+    assert alert.ended == clock(180)
+
+
+def test_leave_given_in_the_night_counts_from_when_it_holds() -> None:
+    """Away from midnight, and at one leave from midnight to three is written down: the hour before stays an absence."""
+    leave = [{"from": "2026-01-06T00:00", "to": "2026-01-06T03:00", "kind": "authorised", "reason": "hospital"}]
+    route = [*stay(-60, 120, HOME), *stay(120, 320, AWAY), *stay(320, 500, HOME)]
+    found = told(route, changed(180, {"exceptions": leave}))
+    assert brief(found) == [("curfew.end", "cleared", 60.0), ("curfew.late", "cleared", 20.0)]
+    from_the_start = changed(-600, {"exceptions": leave})
+    assert brief(told(route, from_the_start)) == [("curfew.late", "cleared", 20.0)]
+
+
+def test_unknown_time_over_a_change_counts_once_by_the_limit_of_when_the_window_began() -> None:
+    curfews = changed(100, {"unverified_minutes": 500})
+    (alert,) = told([*stay(-60, 60, HOME), *stay(200, 500, HOME)], curfews)
+    assert brief([alert]) == [("curfew.unverified", "cleared", 200.0 - 59 - SILENCE_MIN)]
+    assert (alert.why["limit_minutes"], alert.why["versions"]) == (30.0, [c.version for c in curfews])
+
+
+def test_the_limit_of_unknown_time_is_the_curfews_own() -> None:
+    route = [*stay(-60, 60, HOME), *stay(180, 500, HOME)]
+    minutes = 180.0 - 59 - SILENCE_MIN
+    assert alerts(route, unverified_minutes=minutes) == []
+    assert brief(alerts(route, unverified_minutes=minutes - 1)) == [("curfew.unverified", "cleared", minutes)]
+    short = [*stay(-60, 60, HOME), *stay(60 + SILENCE_MIN + 3, 500, HOME)]
+    assert brief(alerts(short, unverified_minutes=0)) == [("curfew.unverified", "cleared", 4.0)]
+
+
+def test_the_minutes_away_of_the_window_count_what_the_grace_left_unsaid() -> None:
+    route = [*stay(-60, 60, HOME), *stay(60, 68, AWAY), *stay(68, 120, HOME), *stay(120, 150, AWAY), *stay(150, 200, HOME),
+             *stay(200, 240, AWAY), *stay(240, 500, HOME)]  # fmt: skip
+    found = alerts(route, grace_minutes=10)
+    assert [(a.minutes, a.why["minutes_away_in_window"]) for a in found] == [(30.0, 38.0), (40.0, 78.0)]
+
+
+def test_windows_that_touch_are_one_and_whole_days_are_not() -> None:
+    """Friday 22:00 to 24:00 and Saturday 00:00 to 06:00, as courts write it; and two whole days."""
+    weekly = [{"days": ["mon"], "start": "22:00", "end": "24:00"}, {"days": ["tue"], "start": "00:00", "end": "06:00"}]
+    out = [*stay(-60, 60, HOME), *stay(60, 180, AWAY), *stay(180, 500, HOME)]
+    assert brief(alerts(out, weekly=weekly)) == [("curfew.left", "cleared", 120.0)]
+    days = [{"days": ["mon", "tue"], "start": "00:00", "end": "24:00"}]
+    assert brief(alerts(out, weekly=days)) == [("curfew.end", "cleared", 60.0), ("curfew.late", "cleared", 60.0)]
+
+
+def test_a_curfew_that_starts_weeks_from_now_wakes_the_monitor_in_time() -> None:
+    conditions = Conditions(
+        (), [curfew(wearer="ann", valid_from="2026-02-02")], Activations([Activation("tag", "ann", at(-60))])
+    )
+    monitor = Monitor(conditions)
+    monitor.take(fixes_of(stay(-60, 0, AWAY)), at(0))
+    instant, woken = at(0), 0
+    while instant < parse_time("2026-02-02T22:30:00Z"):
+        _, instant = monitor.alerts("ann", instant)
+        woken += 1
+    assert woken < 12
+    assert brief(of_curfew(monitor.alerts("ann", instant)[0])) == [("curfew.unverified", "active", 30.0)]

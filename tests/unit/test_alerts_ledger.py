@@ -139,7 +139,7 @@ def test_a_restored_ledger_goes_on_where_it_stopped() -> None:
 def test_a_reserved_identifier_is_not_given_again() -> None:
     first, later = Ledger(), Ledger()
     (raised,) = first.apply("w", [alert(10, 20)], 1)
-    later.reserve(raised.id)
+    later.reserve("w", raised.id, 2)
     assert later.apply("w", [alert(10, 20)], 1)[0].id == f"{raised.id}-2"
 
 

@@ -9,8 +9,9 @@ import pytest
 import shapely
 
 from engine.errors import InputError
+from engine.times import parse_time
 from geofence.curfew import read_curfews
-from geofence.zone import Circle, read_zones, wearers_unknown
+from geofence.zone import ALWAYS, FAR_US, Circle, read_zones, wearers_unknown
 
 SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
 BOW_TIE = [[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]
@@ -326,3 +327,123 @@ def test_a_good_curfew_is_read_as_it_is() -> None:
     assert one.places == (zones[0].place, Circle(530_000_000, 0, 50.0))
     assert one.grace_us == 150_000_000
     assert one.windows(0, 0) == []
+
+
+def test_keys_that_nobody_knows_are_slips_of_the_pen() -> None:
+    faults = [
+        ({"valid_form": "2026-03-01"}, "valid_form is '2026-03-01': is no key of a curfew: expected valid_from$"),
+        ({"Grace minutes": 5}, "Grace minutes is 5: is no key of a curfew: expected grace_minutes$"),
+        ({"colour": None}, "colour is 'null': is no key of a curfew: expected id, wearer"),
+        (window(ends="06:00"), "ends is '06:00': is no key of a weekly row: expected end"),
+        ({"place": CURFEW["place"] | {"radius": 50}}, "radius is 50: is no key of a place: expected radius_m"),
+        ({"place": CURFEW["place"] | {"zone": "z"}}, "place is .*: is a zone and a disc"),
+        (
+            {"exceptions": [{"from": "2026-03-01", "to": "2026-03-02", "kind": "extra", "raeson": ""}]},
+            "raeson is '': is no key of an exception: expected reason",
+        ),
+        ({"unverified_minutes": -1}, "unverified_minutes is -1: expected minutes from 0 to 1440"),
+    ]
+    for change, message in faults:
+        with pytest.raises(InputError, match=rf"^curfew 1 \(id c\): {message}"):
+            read_curfews([CURFEW | change], read_zones(collection(feature())))
+    with pytest.raises(InputError, match=WHERE + "valid_from is .*: is no key of a schedule: expected timezone, weekly"):
+        read_zones(collection(feature(schedule=weekly() | {"valid_from": "2026-03-01"})))
+    assert read_zones(collection(feature(valid_form="2026-03-01", fill="#f00")))[0].valid_from == ""
+
+
+def test_of_several_rows_the_faulty_one_is_named() -> None:
+    rows = [*CURFEW["weekly"], {"days": ["tue"], "start": "25:00", "end": "06:00"}]
+    with pytest.raises(InputError, match=r"^curfew 1 \(id c\), weekly row 2: start is '25:00': expected a time"):
+        read_curfews([CURFEW | {"weekly": rows}])
+    leave = [{"from": "2026-03-01", "to": to, "kind": "authorised"} for to in ("2026-03-02", "2026-02-01")]
+    with pytest.raises(InputError, match=r"^curfew 1 \(id c\), exception 2: to is '2026-02-01'"):
+        read_curfews([CURFEW | {"exceptions": leave}])
+
+
+T1, T2 = "2026-03-01T12:00:00Z", "2026-03-05T00:00:00+01:00"
+T1_US, T2_US = parse_time(T1), parse_time(T2)
+
+
+def test_versions_of_a_zone_hold_one_after_the_other() -> None:
+    moved = polygon([[v[0] + 5, v[1]] for v in SQUARE])
+    ended = {"type": "Feature", "geometry": None, "properties": {"id": "z", "holds_from": T2, "removed": True}}
+    zones = read_zones(collection(ended, feature(id="other"), feature(moved, holds_from=T1), feature()))
+    assert [(z.id, z.holds) for z in zones] == [("z", (-FAR_US, T1_US)), ("z", (T1_US, T2_US)), ("other", ALWAYS)]
+    assert zones[0].version == read_zones(collection(feature()))[0].version
+    assert zones[1].version == read_zones(collection(feature(moved)))[0].version
+    for zone, times in zip(zones, [[(0, T1_US)], [(T1_US, T2_US)], [(0, 2 * T2_US)]], strict=True):
+        assert zone.in_force(0, 2 * T2_US) == times
+    (late,) = read_zones(collection(feature(holds_from=T1)))
+    assert late.holds == (T1_US, FAR_US)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"holds_from": "2026-03-01"}, "holds_from is '2026-03-01': expected ISO 8601 with an offset"),
+    ({"holds_from": "2026-03-01T10:00"}, "holds_from is '2026-03-01T10:00': has no zone: expected ISO 8601 with an offset, such"),
+    ({"holds_from": 5}, "holds_from is 5"), ({"removed": "yes", "holds_from": T1}, "removed is 'yes': expected true or false"),
+    ({"removed": True}, "holds_from is missing: expected the instant from which on it is removed"),
+])  # fmt: skip
+def test_a_version_says_from_when_on_it_holds(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=WHERE + message):
+        read_zones(collection(feature(**change)))
+    with pytest.raises(InputError, match=r"^curfew 1 \(id c\): " + message):
+        read_curfews([CURFEW | change])
+
+
+def test_two_versions_from_one_instant_are_refused() -> None:
+    same = (feature(holds_from=T1), feature(holds_from="2026-03-01T13:00:00+01:00"))
+    with pytest.raises(
+        InputError, match=r"^feature 2: id is 'z': is also the id of feature 1: expected .* another holds_from"
+    ):
+        read_zones(collection(*same))
+    with pytest.raises(InputError, match=r"^curfew 3 \(id c\): id is 'c': expected an id that no other curfew has"):
+        read_curfews([CURFEW, CURFEW | {"holds_from": T1}, {"id": "c", "holds_from": T1, "removed": True}])
+
+
+def test_a_curfew_takes_the_version_of_its_zone_that_holds_then() -> None:
+    moved = polygon([[v[0] + 5, v[1]] for v in SQUARE])
+    zones = read_zones(collection(feature(), feature(moved, holds_from=T2)))
+    ended = {"id": "c", "holds_from": "2026-04-01T00:00:00Z", "removed": True}
+    row = CURFEW | {"place": {"zone": "z"}}
+    curfews = read_curfews([row, row | {"grace_minutes": 9, "holds_from": T1}, ended], zones)
+    end = parse_time("2026-04-01T00:00:00Z")
+    assert [c.holds for c in curfews] == [(-FAR_US, T1_US), (T1_US, T2_US), (T2_US, end)]
+    assert [c.places[0] for c in curfews] == [zones[0].place, zones[0].place, zones[1].place]
+    assert [c.grace_us for c in curfews] == [0, 540_000_000, 540_000_000]
+    assert len({c.version for c in curfews}) == 3
+    # a place that is gone is no place: the other one stays, and without another there is no curfew
+    gone = {"type": "Feature", "geometry": None, "properties": {"id": "z", "holds_from": T2, "removed": True}}
+    zones = read_zones(collection(feature(), gone))
+    both = read_curfews([row | {"place": [{"zone": "z"}, CURFEW["place"]]}], zones)
+    assert [(len(c.places), c.holds) for c in both] == [(2, (-FAR_US, T2_US)), (1, (T2_US, FAR_US))]
+    assert [c.holds for c in read_curfews([row], zones)] == [(-FAR_US, T2_US)]
+
+
+def test_the_exceptions_of_a_zone_are_cut_out() -> None:
+    out = [
+        {"from": "2026-03-02T10:00", "to": "2026-03-02T11:00", "kind": "authorised", "reason": "court"},
+        {"from": "2026-03-02T10:30Z", "to": "2026-03-02T12:00Z", "kind": "suspended"},
+    ]
+    (zone,) = read_zones(collection(feature(exceptions=out, timezone="Europe/Paris")))
+    low, nine, ten, noon, high = (parse_time(f"2026-03-02T{t}:00Z") for t in ("00:00", "09:00", "10:00", "12:00", "23:00"))
+    assert zone.in_force(low, high) == [(low, nine), (ten, ten + 1_800_000_000), (noon, high)]
+    hours = weekly(start="09:00", end="11:00") | {"timezone": "Europe/Paris"}
+    (zone,) = read_zones(collection(feature(exceptions=out, schedule=hours)))
+    assert zone.in_force(low, high) == [(parse_time("2026-03-02T08:00:00Z"), nine)]
+    with pytest.raises(InputError, match=WHERE + "kind is 'extra': expected authorised or suspended"):
+        read_zones(collection(feature(exceptions=[out[0] | {"kind": "extra"}])))
+
+
+def test_a_buffer_that_reaches_too_far_is_refused() -> None:
+    faults = [
+        (feature(point(0, 53), radius_m=40_000, buffer_m=20_000), "buffer_m is 20000.0: makes a disc of 60000 m"),
+        (
+            feature(point(0, 89.9), radius_m=2_000, buffer_m=20_000),
+            "buffer_m is 20000.0: makes a disc of 22000 m that reaches",
+        ),
+        (feature(polygon(box(0, 88, 1, 88.9)), buffer_m=20_000), "buffer_m is 20000.0: reaches too far"),
+        (feature(polygon(box(0, 0, 179.9, 1)), buffer_m=20_000), "buffer_m is 20000.0: reaches too far"),
+    ]
+    for bad, message in faults:
+        with pytest.raises(InputError, match=WHERE + message):
+            read_zones(collection(bad))

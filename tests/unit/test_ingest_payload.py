@@ -201,7 +201,11 @@ def test_owntracks_other_types() -> None:
     ping = owntracks(_type="location", t="p", tst=1774747800, lat=1, lon=2)
     assert (len(ping.fixes), ping.events[0].kind) == (0, "heartbeat")  # its time is not that of the fix
     will = owntracks(_type="lwt", tst=1774747800)
-    assert (will.n_ignored, will.heard, will.quarantined) == ({"lwt": 1}, {}, [])  # the broker sent it, not the phone
+    assert (will.n_ignored, will.heard, will.quarantined) == ({}, {}, [])  # the broker sent it, not the phone
+    assert [(e.kind, e.time_us, e.received_s) for e in will.events] == [("disconnected", 1774747800_000_000, RECEIVED_S)]
+    for tst in ("soon", None, True):
+        bad = owntracks(_type="lwt", tst=tst)
+        assert (bad.quarantined[0].field, bad.heard, bad.events) == ("tst", {}, [])
     crossing = owntracks("owntracks/jane/phone/event", _type="transition", tst=1)
     assert (crossing.n_ignored, crossing.quarantined) == ({"transition": 1}, [])
     assert owntracks(_type="waypoint").n_ignored == {"waypoint": 1}

@@ -11,7 +11,8 @@ from engine.fixes import Fixes
 from engine.times import MINUTE_US, parse_time
 from geofence.curfew import read_curfews
 from geofence.zone import Circle, Zone
-from tagwatch.monitor import Conditions, Monitor
+from tagwatch.monitor import Conditions
+from tests.unit.place_monitor import Monitor
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
 START_US = parse_time("2026-06-01T18:00:00Z")

@@ -11,6 +11,7 @@ import pytest
 
 from alerts.alert import to_json
 from engine.activations import Activation, Activations
+from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from geofence.curfew import read_curfews
 from geofence.zone import read_zones
@@ -93,7 +94,7 @@ def test_held_or_read_by_one_process_or_more(
     assert len(expected[0]) > 3
     assert told(replay(shuffled, rules, at_us, processes)) == expected
     for name in ("t.parquet", "u.parquet"):
-        done = replay_file(str(tmp_path / name), rules, as_of_us, None, processes)
+        done = replay_file(str(tmp_path / name), rules, as_of_us, (), processes)
         assert done is not None
         assert told(done) == expected
 
@@ -104,9 +105,10 @@ def test_what_comes_from_one_device_in_two_places_of_the_file_is_one_trail(tmp_p
     order = np.roll(np.arange(len(fixes)), N_EACH // 2)  # the last device's second half comes first
     write_parquet(fixes.take(order), tmp_path / "t.parquet")
     at_us = int(fixes.time_us.max())
-    done = replay_file(str(tmp_path / "t.parquet"), rules, None, at_us + 1)
+    events = [DeviceEvent(fixes.devices[0], at_us + 1, "heartbeat")]  # what is newest says as of when
+    done = replay_file(str(tmp_path / "t.parquet"), rules, None, events)
     assert done is not None
-    assert told(done) == told(replay(fixes, rules, at_us + 1))
+    assert told(done) == told(replay(fixes, rules, at_us + 1, events=events))
 
 
 def test_every_wearer_is_complete_once_and_after_the_last_fix(tmp_path: Path, small: None) -> None:
@@ -144,7 +146,7 @@ def test_a_file_with_a_faulty_row_is_read_as_a_whole(tmp_path: Path, name: str, 
     changed = changed.dictionary_encode() if name == "device" else changed
     pq.write_table(table.set_column(table.column_names.index(name), name, changed), tmp_path / "t.parquet")
     for processes in (1, 2):
-        assert replay_file(str(tmp_path / "t.parquet"), conditions(activated=False), None, None, processes) is None
+        assert replay_file(str(tmp_path / "t.parquet"), conditions(activated=False), None, (), processes) is None
 
 
 def test_rows_that_nobody_wears_are_checked_too(tmp_path: Path) -> None:
@@ -160,8 +162,8 @@ def test_rows_that_nobody_wears_are_checked_too(tmp_path: Path) -> None:
     )
     rules = Conditions(activations=Activations([Activation("worn", "ann", T0_US)]))
     for processes in (1, 2):
-        assert replay_file(str(tmp_path / "f.parquet"), rules, None, None, processes) is None
-        done = replay_file(str(tmp_path / "t.parquet"), rules, None, None, processes)
+        assert replay_file(str(tmp_path / "f.parquet"), rules, None, (), processes) is None
+        done = replay_file(str(tmp_path / "t.parquet"), rules, None, (), processes)
         assert done is not None
         assert (done.n_fixes, done.n_unassigned) == (n, n)
 

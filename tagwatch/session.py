@@ -1,0 +1,265 @@
+"""A session: one life of the service between two losses of the database. Every batch goes through in one transaction."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+import alerts.store
+from alerts.dispatch import put_notices
+from alerts.handling_store import run_timers
+from alerts.ledger import Version
+from alerts.routing import Routing
+from engine import database
+from engine.events import DeviceEvent
+from engine.fixes import Fixes
+from engine.store import FixStore
+from engine.times import Clock, to_iso
+from geofence.store import last_number
+from ingest.message import Message
+from ingest.payload import Decoded, decode_batch
+from ingest.raw_log import RawLog
+from ingest.store import write_quarantine
+from tagwatch import configuration
+from tagwatch.channels import routing_of
+from tagwatch.frontier import Frontier
+from tagwatch.monitor import Conditions, Monitor
+from tagwatch.settings import Settings
+
+_HOME = Path(__file__).resolve().parent.parent
+SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
+REFRESH_US = 1_000_000
+LONG_TRAIL = 64
+"""Rows after its mark from which on a trail is cut there; what no alert needs any more is then read from the store again."""
+_AT_ONCE = 64
+"""Wearers that are read from the store together."""
+_BUDGET_S = 0.25
+"""How long a refresh may take of the time of messages, for what can wait."""
+
+log = structlog.get_logger("tagwatch.session")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went through since the start."""
+
+    messages: int = 0
+    fixes: int = 0
+    duplicates: int = 0
+    unassigned: int = 0
+    events: int = 0
+    quarantined: int = 0
+    versions: int = 0
+    batches: int = 0
+    recalls: int = 0
+
+
+class Session:
+    """The monitor and the ledger in memory, and the transactions that keep the database in step with them."""
+
+    def __init__(self, settings: Settings, clock: Clock, counts: Counts, wait_s: float) -> None:
+        self.clock, self.counts, self._settings = clock, counts, settings
+        self.connection = database.connect(settings.database.url, wait_s)
+        database.require_schema(self.connection, SCHEMAS)
+        self.store = FixStore(self.connection)
+        self._due: list[tuple[int, str]] = []
+        self._due_at: dict[str, int] = {}
+        self._claims: dict[str, int] = {}
+        self._prolonged: set[str] = set()
+        self._long: set[str] = set()
+        self._to_recall: dict[str, str] = {}
+        self._refreshed_us = clock()
+        with self.connection.transaction():
+            self._number = last_number(self.connection)
+            self._routing = self._load_routing()
+            self.monitor = Monitor(self._load_conditions(), self._recall)
+            self.ledger, self._seq = alerts.store.new_ledger(self.connection)
+            self._frontier = Frontier(self.store.read_sequences())
+            wearers = self._known_wearers()
+        self._take_up(wearers)
+        log.info("ready", wearers=len(self.monitor.trails), alerts=len(self.ledger.entries()))
+
+    def step(self, messages: Sequence[Message], raw_log: RawLog) -> Decoded | None:
+        """Take a batch to the end of its transaction; with no messages only what time itself changes."""
+        now_us = self.clock()
+        decoded = None
+        if messages:
+            raw_log.append([(m.received_us, m.topic, m.payload) for m in messages])
+            raw_log.flush()
+            decoded = decode_batch(messages)
+            with self.connection.transaction():
+                self._take(decoded, now_us, messages[0].received_us)
+            self._count(messages, decoded)
+        if not 0 <= now_us - self._refreshed_us < REFRESH_US:
+            self._refreshed_us = now_us
+            with self.connection.transaction():
+                self._refresh(now_us)
+        return decoded
+
+    def stored_notices(self, decoded: Decoded) -> list[tuple[str, bytes]]:
+        """What to tell the tags: the sequence, or the time, up to which theirs is durable here."""
+        notices = [(f"tags/{device}/stored", b'{"seq":%d}' % until) for device, until in self._claims.items()]
+        newest: dict[int, int] = {}
+        for device, time_us in zip(decoded.fixes.device.tolist(), decoded.fixes.time_us.tolist(), strict=True):
+            newest[device] = max(time_us, newest.get(device, time_us))
+        for number, time_us in newest.items():
+            name = decoded.fixes.devices[number]
+            if name not in decoded.seqs:
+                notices.append((f"tags/{name}/stored", msgspec.json.encode({"until": to_iso(time_us)})))
+        return notices
+
+    def finish(self) -> None:
+        """Bring the content of every alert up to now, and leave."""
+        with self.connection.transaction():
+            self._settle(sorted(self.monitor.trails), self.clock())
+        self.connection.close()
+
+    # --- one batch
+
+    def _take(self, decoded: Decoded, now_us: int, received_us: int) -> None:
+        taken = self.monitor.take(decoded.fixes, now_us, decoded.events)
+        self._reload(taken.recalled)
+        self._prolonged |= set(taken.wearers) - set(taken.moved)
+        self._claims = {device: self._frontier.note(device, seqs) for device, seqs in decoded.seqs.items()}
+        self.store.write(decoded.fixes)
+        self.store.write_sequences(self._frontier.of(decoded.seqs))
+        self.store.write_events(decoded.events)
+        write_quarantine(self.connection, decoded.quarantined)
+        self._settle(sorted({*taken.moved, *self._overdue(now_us)}), now_us, received_us)
+        self._long.update(wearer for wearer in taken.wearers if self._is_long(wearer))
+        self.counts.duplicates += taken.n_duplicates
+        self.counts.unassigned += taken.n_unassigned
+
+    def _settle(self, wearers: Sequence[str], now_us: int, received_us: int | None = None, cause: str = "") -> None:
+        """Decide the alerts of these wearers anew and write what changed."""
+        versions: list[Version] = []
+        entries = []
+        for wearer in wearers:
+            if wearer in self.monitor.watch.lacking:
+                continue
+            before = {e.id: e.alert for e in self.ledger.entries(wearer)}
+            found, due_us = self.monitor.alerts(wearer, now_us)
+            self._note_due(wearer, due_us)
+            versions += self.ledger.apply(wearer, found, now_us, cause)
+            entries += [e for e in self.ledger.entries(wearer) if before.get(e.id) != e.alert]
+            self._prolonged.discard(wearer)
+        alerts.store.write_entries(self.connection, entries, now_us)
+        outgoing = alerts.store.Outgoing(self._routing, self.clock(), received_us)
+        self._seq = alerts.store.write_versions(self.connection, versions, self._seq, outgoing)
+        self.counts.versions += len(versions)
+
+    def _note_due(self, wearer: str, due_us: int) -> None:
+        self._due_at[wearer] = due_us
+        if due_us < 2**62:
+            heapq.heappush(self._due, (due_us, wearer))
+
+    def _overdue(self, now_us: int) -> Iterator[str]:
+        """Wearers whose alerts time alone may have changed."""
+        while self._due and self._due[0][0] <= now_us:
+            due_us, wearer = heapq.heappop(self._due)
+            if self._due_at.get(wearer) == due_us:
+                yield wearer
+
+    def _count(self, messages: Sequence[Message], decoded: Decoded) -> None:
+        counts = self.counts
+        counts.messages += len(messages)
+        counts.fixes += len(decoded.fixes)
+        counts.events += len(decoded.events)
+        counts.quarantined += len(decoded.quarantined)
+        counts.batches += 1
+
+    # --- once a second
+
+    def _refresh(self, now_us: int) -> None:
+        self._revise(now_us)
+        wearers = {*self._overdue(now_us)}
+        wearers |= {w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))}
+        self._prolonged.clear()
+        taken = self.monitor.take(Fixes.empty(), now_us)  # what was dated ahead and whose time has come
+        self._reload(taken.recalled)
+        self._settle(sorted(wearers | set(taken.wearers)), now_us)
+        run_timers(self.connection, now_us, self._settings.handling_limits)
+        put_notices(self.connection, self._routing, now_us)
+        give_up = time.monotonic() + _BUDGET_S
+        while self._to_recall and time.monotonic() < give_up:
+            self._recall_some(now_us)
+        while self._long and time.monotonic() < give_up:
+            self._forget(self._long.pop(), now_us)
+
+    def _revise(self, now_us: int) -> None:
+        """Take over what was imported since: whose past is in memory is decided anew at once, the others by and by."""
+        number = last_number(self.connection)
+        if number == self._number:
+            return
+        self._number = number
+        self._routing = self._load_routing()
+        before, now = self.monitor.conditions, self._load_conditions()
+        affected, cause = self.monitor.revise(now), configuration.difference(before, now)
+        lacking = affected & self.monitor.watch.lacking
+        self._to_recall |= dict.fromkeys(sorted(lacking), cause)
+        self._settle(sorted(affected - lacking), now_us, cause=cause)
+        log.info("configuration taken over", changed=cause, wearers=len(affected), to_read=len(lacking))
+
+    def _recall_some(self, now_us: int) -> None:
+        wearers = list(self._to_recall)[:_AT_ONCE]
+        causes = [self._to_recall.pop(wearer) for wearer in wearers]
+        self.monitor.recall(wearers, now_us)
+        self._reload(wearers)
+        for cause in sorted(set(causes)):
+            self._settle([w for w, c in zip(wearers, causes, strict=True) if c == cause], now_us, cause=cause)
+        self._long.update(wearers)
+
+    def _is_long(self, wearer: str) -> bool:
+        trail = self.monitor.trails[wearer]
+        return len(trail) - max(trail.base, trail.marked) >= LONG_TRAIL
+
+    def _forget(self, wearer: str, now_us: int) -> None:
+        """Cut a trail; alerts that are closed by that are brought to their last state before they leave memory."""
+        if wearer in self.monitor.watch.lacking or wearer not in self.monitor.trails:
+            return
+        self._settle([wearer], now_us)
+        self.ledger.forget(wearer, self.monitor.forget(wearer, now_us))
+
+    # --- from the store
+
+    def _take_up(self, wearers: Sequence[str]) -> None:
+        """Read what is stored, some wearers at a time, and decide as of now."""
+        for start in range(0, len(wearers), _AT_ONCE):
+            some, now_us = wearers[start : start + _AT_ONCE], self.clock()
+            with self.connection.transaction():
+                self.monitor.recall(some, now_us)
+                alerts.store.restore(self.connection, self.ledger, some)
+                self._settle(some, now_us)
+                for wearer in some:
+                    self._forget(wearer, now_us)
+
+    def _known_wearers(self) -> list[str]:
+        known = {*self.monitor.trails, *alerts.store.wearers_of(self.connection)}
+        if not self.monitor.conditions.activations.rows:
+            known |= {*self.store.devices()}
+        return sorted(known)
+
+    def _recall(self, devices: Sequence[str]) -> tuple[Fixes, list[DeviceEvent]]:
+        self.counts.recalls += 1
+        return self.store.read(devices=devices), self.store.read_events(devices=devices)
+
+    def _reload(self, wearers: Iterable[str]) -> None:
+        """The ledger's whole knowledge of wearers whose whole past the monitor has read."""
+        wearers = list(wearers)
+        for wearer in wearers:
+            self.ledger.forget(wearer)
+            self._to_recall.pop(wearer, None)
+        if wearers:
+            alerts.store.restore(self.connection, self.ledger, wearers)
+
+    def _load_conditions(self) -> Conditions:
+        return configuration.load(self.connection, self._settings.filter_settings, self._settings.default_plan)
+
+    def _load_routing(self) -> Routing:
+        return routing_of(self._settings, *configuration.load_teams(self.connection))
