@@ -107,6 +107,14 @@ def ends_before(alert: Alert, instant_us: int) -> bool:
     return alert.ended is not None and parse_time(alert.ended) < instant_us
 
 
+def is_apart(alert: Alert, from_us: int, to_us: int) -> bool:
+    """Whether nothing that happened in [from_us, to_us] can be in the alert: it ended before, or all of it is of later."""
+    if ends_before(alert, from_us):
+        return True
+    first = min([alert.began, *(fix.time for fix in alert.fixes[:1])], key=instant_key)
+    return parse_time(alert.began_after or first) > to_us and parse_time(first) > to_us
+
+
 def iso(time_us: int) -> str:
     """The time as ledgers print it."""
     return to_iso(time_us)

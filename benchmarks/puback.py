@@ -1,11 +1,13 @@
 """What a broker's PUBACK is worth: how many acknowledged messages a killed Mosquitto loses, with and without `stored`.
 
 `python -m benchmarks.puback --seed 1`. Mosquitto's persistence is on, with its own autosave of 1,800 s; nothing else is killed.
+Exit code 1 where tags that wait for `stored` have lost something.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 from typing import NamedTuple
 
@@ -139,7 +141,9 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    show(losses(parser.parse_args().seed))
+    found = losses(parser.parse_args().seed)
+    show(found)
+    sys.exit(1 if any(row.n_lost for row in found if row.awaits_stored) else 0)
 
 
 if __name__ == "__main__":

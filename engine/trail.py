@@ -29,6 +29,7 @@ _DERIVED_DTYPES = {
     "exclusion_m": np.float64, "model": np.uint8, "flags": np.uint8,
 }  # fmt: skip
 _DERIVED = tuple(_DERIVED_DTYPES)
+_TELLING = ("time_us", "content", "device", "received_s", "flags")
 
 
 @dataclass(slots=True)
@@ -109,6 +110,8 @@ class Trail:
         """Where `forget` may cut, -1 where nowhere."""
         self.base = 0
         """The row from which on the trail is whole; of those before it only some are left (see `forget`)."""
+        self.changed_to_us = NEVER_US
+        """Time of the newest row that the last merge put in or flagged anew."""
         self.floor_us = NEVER_US
         """Time of the newest row that was before `base`: a fix no later than this has no place here any more."""
 
@@ -138,8 +141,10 @@ class Trail:
             batch, n_again = self._with_tail(batch, first)
             if n_again and len(batch) == self.n - first and self._unchanged(batch, first):
                 return self.n, n_again
+        before = {name: self.column(name)[first:].copy() for name in _TELLING} if first < self.n else {}
         self._write(first, batch)
         self._flag(first)
+        self.changed_to_us = self._last_change_us(first, before)
         return first, n_again
 
     def mark(self) -> None:
@@ -171,6 +176,18 @@ class Trail:
     def fixes(self, devices: tuple[str, ...], where: slice = slice(None)) -> Fixes:
         """The reported columns as a batch."""
         return Fixes(devices, **{name: self.column(name)[where].copy() for name in NAMES})
+
+    def _last_change_us(self, first: int, before: dict[str, NDArray[Any]]) -> int:
+        """The time of the last row that is another than before, where the rows from `first` on were these."""
+        if not before:
+            return int(self.column("time_us")[-1])
+        n = min(len(before["time_us"]), self.n - first)
+        same = np.ones(n, np.bool_)
+        for name, old in before.items():
+            same &= old[::-1][:n] == self.column(name)[first:][::-1][:n]
+        other = np.flatnonzero(~same)
+        k = int(other[0]) if len(other) else n
+        return int(self.column("time_us")[max(first, self.n - 1 - k)])
 
     def _with_tail(self, batch: Arranged, first: int) -> tuple[Arranged, int]:
         """The rows from `first` on together with the batch, in order, duplicates out."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from engine import flags
 from engine.error_model import TAILS
-from engine.trail import Trail
+from engine.trail import NEVER_US, Trail
 from geofence.evidence import LEAST_EVIDENCE, place_evidence
 from geofence.filter import IN, OUT, SINGLE, UNKNOWN, gained, relaxed, share_of_news
 from geofence.masses import inside_masses
@@ -21,7 +21,8 @@ class Episode(NamedTuple):
     """One state over [start_us, end_us); rows are indices of the trail, -1 where there is none.
 
     began_row is the first fix of the unbroken run that decided it, decided_row the fix at which it was decided, after_row
-    the last contrary fix before; posterior is that of the state itself at the deciding fix.
+    the last contrary fix before; decided_us and after_us are their times; posterior is that of the state itself at the
+    deciding fix. Two episodes are equal where their times and probabilities are: a late fix gives rows other numbers.
     """
 
     state: int
@@ -32,6 +33,22 @@ class Episode(NamedTuple):
     after_row: int = -1
     posterior: float = 0.0
     prior: float = 0.0
+    decided_us: int = NEVER_US
+    after_us: int = NEVER_US
+
+    @property
+    def told(self) -> tuple[int | float, ...]:
+        """Everything but the numbers of rows."""
+        return self[:3] + self[6:]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Episode) and self.told == other.told
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.told)
 
 
 def episodes(slot: Slot, trail: Trail, watch: Watch, as_of_us: int) -> list[Episode]:
@@ -45,7 +62,11 @@ def episodes(slot: Slot, trail: Trail, watch: Watch, as_of_us: int) -> list[Epis
         starts.append((state, start, began, at, after, posterior if state != OUT else 1.0 - posterior, prior))
     starts += _tail(slot, watch.state(slot), trail, watch, as_of_us)
     ends = [s[1] for s in starts[1:]] + [OPEN_US]
-    return [Episode(s[0], s[1], end, *s[2:]) for s, end in zip(starts, ends, strict=True) if s[1] < end]
+
+    def at(row: int) -> int:
+        return int(times[row]) if row >= 0 else NEVER_US
+
+    return [Episode(s[0], s[1], end, *s[2:], at(s[3]), at(s[4])) for s, end in zip(starts, ends, strict=True) if s[1] < end]
 
 
 def speaks_at_us(slot: Slot, watch: Watch) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from alerts.alert import Alert, ends_before
+from alerts.alert import Alert, ends_before, is_apart
 from alerts.crossing_rules import crossing_alerts
 from alerts.crossing_search import Searched, may_go_on_from_us, renumbered, rows_of_search, search_key, searched, still_open
 from alerts.curfew_rules import curfew_alerts
@@ -135,7 +135,7 @@ class Monitor:
             n_before = len(trail)
             first, n_again = trail.merge(piece)
             if first < n_before:
-                self._settled[name] = dict(self._searched.get(name, {}))
+                self._unsettle(trail, first)
                 anew.add(name)
             n_duplicates += n_again
             trails.append(trail)
@@ -145,6 +145,13 @@ class Monitor:
         anew |= self._devices.moved(names, list(pieces.values()))
         anew |= {t.wearer for t, first in zip(trails, firsts, strict=True) if t.column("flags")[first:].any()}
         return Taken(names, [n for n, m in zip(names, moved, strict=True) if m or n in anew], [], n_duplicates)
+
+    def _unsettle(self, trail: Trail, first: int) -> None:
+        """Forget what was written of the time that a late fix touched, and how far ways across zones were searched for."""
+        from_us, to_us = int(trail.column("time_us")[first]), trail.changed_to_us
+        held = self._settled.get(trail.wearer, {})
+        kept = {key: what for key, what in held.items() if isinstance(what, Alert) and is_apart(what, from_us, to_us)}
+        self._settled[trail.wearer] = kept | self._searched.get(trail.wearer, {})
 
     def _tell(self, wearer: str, events: Sequence[DeviceEvent]) -> bool:
         self._expect([wearer])
@@ -166,6 +173,9 @@ class Monitor:
             self._expect(self._wearing.monitored)
             affected |= {row.wearer for row in rows}
             self.watch.lacking |= {row.wearer for row in rows}
+        if bool(before.activations.rows) != bool(conditions.activations.rows):  # a device was its wearer, or is now
+            affected |= self.trails.keys()
+            self.watch.lacking |= self.trails.keys()
         self._pairs = conditions.pairs
         self.watch.lacking |= {
             person for person in self._pairs if person in self.trails and not self.trails[person].is_whole
@@ -190,7 +200,9 @@ class Monitor:
         assert self._recall is not None
         stored, events = self._recall(self._wearing.devices_of(wearers))
         here = [self.trails.pop(w).fixes(self.devices) for w in wearers if w in self.trails]
-        stored = self._wearing.with_own_devices(stored.take(stored.time_us <= as_of_us))
+        stored = self._wearing.with_own_devices(stored)
+        self._wait_for(stored.take(stored.time_us > as_of_us), [e for e in events if e.time_us > as_of_us])
+        stored = stored.take(stored.time_us <= as_of_us)
         came = [late[w].fixes for w in wearers if w in late]
         for wearer in wearers:
             self.drop(wearer)
@@ -320,6 +332,15 @@ class Monitor:
         n_ahead = int(np.count_nonzero(ahead))
         self._ahead = [waiting.take(ahead)] if n_ahead else []
         return (waiting.take(~ahead) if n_ahead else waiting), n_ahead
+
+    def _wait_for(self, fixes: Fixes, events: Sequence[DeviceEvent]) -> None:
+        """What is stored and dated ahead waits too, each once: after a restart nothing else tells of it."""
+        self._events_ahead = list(dict.fromkeys([*self._events_ahead, *events]))
+        if len(fixes):
+            every = concat([self._wearing.with_own_devices(part) for part in (*self._ahead, fixes)])
+            every = every.take(np.argsort(every.received_s, kind="stable"))
+            _, first = np.unique(np.stack([every.device, every.time_us, every.content()]), axis=1, return_index=True)
+            self._ahead = [every.take(first)]
 
     def _due_events(self, events: Sequence[DeviceEvent], as_of_us: int) -> tuple[dict[str, list[DeviceEvent]], int, int]:
         """Events that are past by wearer, how many wait, and how many nobody's device sent."""

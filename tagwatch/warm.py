@@ -11,6 +11,7 @@ import shapely
 from crime_match.question import Question
 from engine.fixes import Fixes
 from geofence.curfew import read_curfews
+from geofence.proximity import read_proximities
 from geofence.zone import Circle, read_zones
 from geofence.zone_index import ZoneIndex
 from ingest.parquet_trail import write_parquet
@@ -44,6 +45,8 @@ def warm() -> int:
     with TemporaryDirectory() as folder:
         write_parquet(fixes, Path(folder) / "warm.parquet")
         replay_file(str(Path(folder) / "warm.parquet"), conditions)
+    apart = read_proximities([{"id": "apart", "wearer": "warm", "protected": "ride", "radius_m": 100}])
+    replay(fixes, Conditions(proximities=apart), end_us)
     monitor = Monitor(conditions)
     for k in range(8):  # as they come live, some late
         monitor.take(fixes.take(np.arange(2 * n) % 8 == k * 3 % 8), end_us)

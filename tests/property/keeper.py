@@ -30,7 +30,7 @@ Row = tuple[int, bytes, int, bool]
 def live(world: World) -> Keeper:
     """Let a world happen; AssertionError where a law is broken."""
     with patch("tagwatch.monitor.KEPT_ROWS", world.kept_rows):
-        keeper = Keeper(world.raw)
+        keeper = Keeper(world.raw, world.steps[0].now_us)
         for step in world.steps:
             keeper.take(step)
     return keeper
@@ -39,7 +39,7 @@ def live(world: World) -> Keeper:
 class Keeper:
     """What is stored, and the monitor and the ledger in memory."""
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, now_us: int) -> None:
         self.raw = raw
         self.fixes: list[Fixes] = []
         self.events: list[DeviceEvent] = []
@@ -48,6 +48,8 @@ class Keeper:
         self.acknowledged: set[str] = set()
         self.n_recalls = self.n_checks = 0
         self._begin()
+        self._now_us = now_us
+        self._take_up(forgets=False)
 
     def take(self, step: Step) -> None:
         """Let one step happen."""
@@ -114,9 +116,7 @@ class Keeper:
 
     def _take_up(self, *, forgets: bool) -> None:
         known = {*self.monitor.trails, *(from_json(row[1]).wearer for row in self.rows.values() if not row[3])}
-        if not self.raw.worn:
-            known |= {f.devices[k] for f in self.fixes for k in f.device} | {e.device for e in self.events}
-        for wearer in sorted(known):
+        for wearer in sorted(known | self._devices()):
             self.monitor.recall([wearer], self._now_us)
             self._restore([wearer])
             self._settle([wearer])
@@ -148,10 +148,10 @@ class Keeper:
                 self._settle([wearer])
 
     def _revise(self, raw: Raw) -> None:
-        self.raw = raw
+        worn, self.raw = self.raw.worn, raw
         affected = self.monitor.revise(raw.read())
         lacking = affected & self.monitor.watch.lacking
-        self._to_recall |= lacking
+        self._to_recall |= lacking | (self._devices() if worn and not raw.worn else set())
         self._settle(sorted(affected - lacking))
 
     def _settle(self, wearers: Sequence[str]) -> None:
@@ -202,6 +202,12 @@ class Keeper:
         fixes = concat(self.fixes)
         mine = np.isin(np.array([*fixes.devices, ""])[fixes.device], list(devices)) if len(fixes) else slice(0, 0)
         return fixes.take(mine), [e for e in self.events if e.device in devices]
+
+    def _devices(self) -> set[str]:
+        """Without activations every device that sent anything is a wearer."""
+        if self.raw.worn:
+            return set()
+        return {f.devices[k] for f in self.fixes for k in f.device} | {e.device for e in self.events}
 
     def _reload(self, wearers: Iterable[str]) -> None:
         for wearer in wearers:
