@@ -108,11 +108,15 @@ def ends_before(alert: Alert, instant_us: int) -> bool:
 
 
 def is_apart(alert: Alert, from_us: int, to_us: int) -> bool:
-    """Whether nothing that happened in [from_us, to_us] can be in the alert: it ended before, or all of it is of later."""
+    """Whether nothing that happened in [from_us, to_us] can be in the alert: it ended before, or its fixes, and those that
+    decided it, are not of that time."""
     if ends_before(alert, from_us):
         return True
-    first = min([alert.began, *(fix.time for fix in alert.fixes[:1])], key=instant_key)
-    return parse_time(alert.began_after or first) > to_us and parse_time(first) > to_us
+    first = parse_time(min([alert.began, *(fix.time for fix in alert.fixes[:1])], key=instant_key))
+    decided, after = alert.why.get("decided_at"), alert.began_after
+    if first <= to_us or decided is None:
+        return False
+    return parse_time(decided) < from_us or (after is not None and parse_time(after) > to_us)
 
 
 def iso(time_us: int) -> str:

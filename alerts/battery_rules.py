@@ -80,11 +80,12 @@ def _passed(past: Past, before: Battery, told: DeviceSettings) -> Battery:
     """The state after readings of which none matters: only the last one is kept."""
     if not past.n:
         return before
-    row = past.n - 1
-    column, bits = past.rows.battery_pct, past.rows.flags
-    while row >= 0 and (column[row] == ABSENT or bits[row] & flags.CLOCK_WRONG):
-        row -= 1
-    if row < 0:
+    column = past.rows.battery_pct
+    read = column[: past.n] != ABSENT
+    if past.bits & flags.CLOCK_WRONG:
+        read &= (past.rows.flags[: past.n] & flags.CLOCK_WRONG) == 0
+    row = past.n - 1 - int(read[::-1].argmax())
+    if not read[row]:
         return before
     level = min(int(column[row]), told.well_pct)
     return before._replace(level=level, row_level=level, read_us=int(past.rows.time_us[row]))

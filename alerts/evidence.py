@@ -50,10 +50,13 @@ def chosen(rows: list[int], deciding: Sequence[int]) -> list[int]:
     """At most MOST_FIXES of the rows: the first, the last, the ones that decided, then the earliest of the others."""
     if len(rows) <= MOST_FIXES:
         return rows
-    wanted = [rows[0], rows[-1], *(row for row in deciding if row in set(rows))]
-    keep = list(dict.fromkeys(wanted))[:MOST_FIXES]
-    keep += [row for row in rows if row not in set(keep)][: MOST_FIXES - len(keep)]
-    return sorted(keep)
+    there = set(rows)
+    keep = dict.fromkeys([rows[0], rows[-1], *(row for row in deciding if row in there)])
+    for row in rows:
+        if len(keep) >= MOST_FIXES:
+            break
+        keep[row] = None
+    return sorted(list(keep)[:MOST_FIXES])
 
 
 def listed(scene: Scene, rows: list[int]) -> list[AlertFix]:

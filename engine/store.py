@@ -97,6 +97,18 @@ class FixStore:
         )
         return self._read(query, values)
 
+    def holds(self, fixes: Fixes) -> NDArray[np.bool_]:
+        """Which of these fixes are stored, with the same content; shape (n,)."""
+        ids = np.array([*self._device_ids(fixes.devices)], np.int32)[fixes.device]
+        rows = self.connection.execute(
+            "SELECT n.k FROM unnest(%s::integer[], %s::timestamptz[], %s::bigint[])"
+            " WITH ORDINALITY n (device_id, time, content, k) JOIN fix USING (device_id, time, content)",
+            [ids.tolist(), [to_datetime(t) for t in fixes.time_us.tolist()], fixes.content().tolist()],
+        )
+        found = np.zeros(len(fixes), np.bool_)
+        found[[k - 1 for (k,) in rows]] = True
+        return found
+
     def nearest(self, time_us: int, *, before: bool) -> Fixes:
         """For every device its last fix before an instant, or its first after it."""
         query = sql.SQL(

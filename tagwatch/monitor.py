@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.alert import Alert, ends_before, is_apart
 from alerts.crossing_rules import crossing_alerts
@@ -77,18 +78,20 @@ class Taken:
 
 Recall = Callable[[Sequence[str]], tuple[Fixes, list[DeviceEvent]]]
 """All fixes and events that are stored of these devices."""
+Known = Callable[[Fixes], NDArray[np.bool_]]
+"""Which of these fixes are stored already: a backlog that is sent once more is no reason to read a past again."""
 
 
 class Monitor:
     """Trails, states and rules of a set of wearers."""
 
-    def __init__(self, conditions: Conditions, recall: Recall | None = None) -> None:
+    def __init__(self, conditions: Conditions, recall: Recall | None = None, known: Known | None = None) -> None:
         self.conditions = conditions
         self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter)
         self.trails: dict[str, Trail] = {}
         self._wearing = Wearing(conditions.activations, conditions.plan)
         self._devices = DeviceWatch(self._wearing)
-        self._recall = recall
+        self._recall, self._known = recall, known
         self._ahead: list[Fixes] = []
         self._events_ahead: list[DeviceEvent] = []
         self._settled: dict[str, dict[Any, Any]] = {}
@@ -112,6 +115,7 @@ class Monitor:
             return Taken([], [], [], n_unassigned=n_strangers, n_ahead=n_ahead + n_events_ahead)
         assigned = self._wearing.assign(batch)
         late = {w: p for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.fixes.time_us[0]))}
+        n_again = self._leave_out_known(assigned.pieces, late)
         too_late = late.keys() | {w for w, es in news.items() if self._is_too_late(w, _earliest_us(es))}
         taken = self._take({w: p for w, p in assigned.pieces.items() if w not in too_late})
         told = [w for w, es in news.items() if w not in too_late and self._tell(w, es)]
@@ -123,9 +127,23 @@ class Monitor:
             w for person in self._pairs.keys() & set(taken.wearers) for w in self._pairs[person] & self.trails.keys()
         }
         taken.moved = sorted({*taken.moved, *told, *taken.recalled, *partners})
-        taken.n_duplicates += assigned.n_duplicates
+        taken.n_duplicates += assigned.n_duplicates + n_again
         taken.n_unassigned, taken.n_ahead = assigned.n_unassigned + n_strangers, n_ahead + n_events_ahead
         return taken
+
+    def _leave_out_known(self, pieces: dict[str, Arranged], late: dict[str, Arranged]) -> int:
+        """Leave out of pieces that came too late what is stored already; returns how many fixes that were."""
+        n_again = 0
+        for wearer, piece in list(late.items()) if self._known else ():
+            assert self._known is not None
+            again = self._known(piece.fixes)
+            n_again += int(np.count_nonzero(again))
+            news = pieces[wearer] = piece.take(np.flatnonzero(~again))
+            if not len(news):
+                del pieces[wearer], late[wearer]
+            elif not self._is_too_late(wearer, int(news.fixes.time_us[0])):
+                del late[wearer]
+        return n_again
 
     def _take(self, pieces: dict[str, Arranged]) -> Taken:
         trails, firsts, n_duplicates = [], [], 0

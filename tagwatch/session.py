@@ -78,7 +78,7 @@ class Session:
         with self.connection.transaction():
             self._number = last_number(self.connection)
             self._routing = self._load_routing()
-            self.monitor = Monitor(self._load_conditions(), self._recall)
+            self.monitor = Monitor(self._load_conditions(), self._recall, self.store.holds)
             self.ledger, self._seq = alerts.store.new_ledger(self.connection)
             self._frontier = Frontier(self.store.read_sequences())
             wearers = self._known_wearers()
