@@ -55,7 +55,7 @@ def bench(url: str, _folder: Path) -> list[Row]:
             _forget(forgetful, wearer, scene.as_of_us)
         if in_memory.alerts(wearer, scene.as_of_us)[0] != _decide_whole(scene, wearer):
             raise RuntimeError("the late fixes led to other alerts than the whole week does")
-    return [_row(name, each, taken[f"shapely, {name}"] if f"shapely, {name}" in taken else None)
+    return [_row(name, each, taken.get(f"shapely, {name}"))
             for name, each in taken.items()]  # fmt: skip
 
 

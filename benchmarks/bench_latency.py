@@ -8,21 +8,20 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from alerts.delivery import Delivery
-from benchmarks.bench_service import NOON, SEED, count_acknowledged, naive_service, settings_of
+from benchmarks.bench_service import count_acknowledged, naive_service, settings_of, single_fixes
 from benchmarks.histogram import histogram, percentiles
 from benchmarks.live import Place, Shared, Stopwatch, refresh_as_often_as, run
-from benchmarks.load import Load, load_of
+from benchmarks.load import Load
 from benchmarks.rounds import Row
-from benchmarks.scenes import Conduct, Scene, in_arrival_order, town
+from benchmarks.scenes import Conduct
 from engine.times import parse_time
 from tagwatch.couriers import couriers
 from tagwatch.service import Service
 
 RATE = 2500.0
 BUSY = Conduct(breach=0.15)
+"""One wearer in seven goes where he must not."""
 _WARM_S = 3.0
 RESULT = Path(__file__).parent / "results" / "latency.txt"
 
@@ -49,11 +48,11 @@ class Known(NamedTuple):
 def bench(url: str, folder: Path, rate: float = RATE, seconds: float = 24.0) -> list[Row]:
     """Rows of the report: the median as seconds; the histogram is kept in results/latency.txt."""
     n_wearers = 2000
-    load, scene = busy_noon(n_wearers, int(rate * seconds) // n_wearers)
+    load, scene, before = single_fixes(n_wearers, int(rate * seconds) // n_wearers, BUSY)
     found, texts = [], []
     for kind, serve, n in (("tagwatch", tagwatch_service, load.n), ("paho, shapely, INSERT", naive_service, load.n // 4)):
         part = load.first(n)
-        done = run(part, scene, url, folder / f"latency-{kind}", serve, rate=rate)
+        done = run(part, scene, url, folder / f"latency-{kind}", serve, rate=rate, before=before)
         raised = [Known(*each) for each in done.report["raised"]]
         taken_ms = latencies_ms(part, raised, done.began_s, rate)
         p = percentiles(taken_ms)
@@ -65,12 +64,6 @@ def bench(url: str, folder: Path, rate: float = RATE, seconds: float = 24.0) -> 
     print("\n".join(texts))
     ours, peer = found
     return [ours._replace(ratio=peer.seconds / ours.seconds), peer]
-
-
-def busy_noon(n_wearers: int, n_each: int) -> tuple[Load, Scene]:
-    """A town at noon in which one wearer in seven goes where he must not."""
-    scene = town(np.random.default_rng(SEED), n_wearers, NOON + n_each, conduct=BUSY)
-    return load_of(in_arrival_order(scene.fixes).take(slice(NOON * n_wearers, None))), scene
 
 
 def latencies_ms(load: Load, raised: list[Known], began_s: float, rate: float) -> list[float]:

@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import paho.mqtt.client as paho
@@ -21,8 +21,9 @@ from benchmarks.bench_store import INSERT, insert_rows
 from benchmarks.live import Place, Run, Shared, Stopwatch, refresh_as_often_as, run
 from benchmarks.load import Load, load_of
 from benchmarks.rounds import Row
-from benchmarks.scenes import Scene, in_arrival_order, town
+from benchmarks.scenes import Conduct, Scene, in_arrival_order, town
 from engine import database
+from engine.fixes import Fixes
 from engine.store import FixStore
 from engine.times import parse_time
 from ingest.mqtt import Subscriber
@@ -31,7 +32,7 @@ from ingest.raw_log import RawLog
 from tagwatch.monitor import Monitor
 from tagwatch.service import Service
 from tagwatch.session import Session
-from tagwatch.settings import Broker, Database, Settings
+from tagwatch.settings import Broker, Database, Plan, Settings
 
 SEED = 20260602
 NOON = 12 * 60
@@ -42,17 +43,20 @@ _STEPS = [(Session, "step"), (Session, "_settle"), (Session, "_refresh"), (FixSt
 
 def bench(url: str, folder: Path, n_messages: int = 60_000, n_rounds: int = 3) -> list[Row]:
     """Rows of the report: single fixes and fifty fixes a message, ours and the naive service's in turn, medians."""
-    ones = single_fixes(2000, n_messages // 2000)
-    fifties = in_fifties(1000, n_messages // 100)
     found: list[Row] = []
-    for unit, (load, scene), n_naive in (("messages", ones, 5_000), ("fixes in fifties", fifties, 100)):
+    for unit, scene, n_naive in (
+        ("messages", single_fixes(2000, n_messages // 2000), 5_000),
+        ("fixes in fifties", in_fifties(1000, n_messages // 6), 100),
+    ):
         taken: dict[str, list[Run]] = {"tagwatch": [], "paho, shapely, INSERT": []}
+        load = scene.load
         for k in range(n_rounds):
             for kind, serve, n in (
                 ("tagwatch", tagwatch_service, load.n),
                 ("paho, shapely, INSERT", naive_service, n_naive),
             ):
-                taken[kind].append(run(load.first(n), scene, url, folder / f"{unit}-{kind}-{k}", serve))
+                place = folder / f"{unit}-{kind}-{k}"
+                taken[kind].append(run(load.first(n), scene.town, url, place, serve, before=scene.before))
         ours, peers = ([r.seconds for r in runs] for runs in taken.values())
         n_ours, n_peer = load.n * load.n_fixes, n_naive * load.n_fixes
         ratio = n_ours / median(ours) / (n_peer / median(peers))
@@ -72,25 +76,34 @@ def told(middle: Run) -> str:
     return f"processor: {middle.shares()}; steps: {steps}"
 
 
-def single_fixes(n_wearers: int, n_each: int) -> tuple[Load, Scene]:
+class Sent(NamedTuple):
+    """A town, what its tags send, and what was stored before that."""
+
+    load: Load
+    town: Scene
+    before: Fixes
+
+
+def single_fixes(n_wearers: int, n_each: int, conduct: Conduct = Conduct()) -> Sent:
     """Fixes of a town from noon on, one a message, minute by minute."""
-    scene = town(np.random.default_rng(SEED), n_wearers, NOON + n_each)
-    fixes = in_arrival_order(scene.fixes).take(slice(NOON * n_wearers, None))
-    return load_of(fixes), scene
+    scene = town(np.random.default_rng(SEED), n_wearers, NOON + n_each, conduct=conduct)
+    fixes, noon = in_arrival_order(scene.fixes), NOON * n_wearers
+    return Sent(load_of(fixes.take(slice(noon, None))), scene, fixes.take(slice(noon - 20 * n_wearers, noon)))
 
 
-def in_fifties(n_wearers: int, n_messages: int) -> tuple[Load, Scene]:
+def in_fifties(n_wearers: int, n_messages: int) -> Sent:
     """Fixes of a town by day, uploaded by each tag in messages of fifty minutes."""
-    n_hours = max(1, n_messages // n_wearers)
-    scene = town(np.random.default_rng(SEED), n_wearers, 50 * n_hours)
-    order = np.arange(len(scene.fixes)).reshape(n_wearers, n_hours, 50).transpose(1, 0, 2).ravel()
-    return load_of(scene.fixes.take(order), 50), scene
+    n_each = max(1, n_messages // n_wearers) + 1
+    scene = town(np.random.default_rng(SEED), n_wearers, 50 * n_each)
+    order = np.arange(len(scene.fixes)).reshape(n_wearers, n_each, 50).transpose(1, 0, 2).ravel()
+    first = 50 * n_wearers
+    return Sent(load_of(scene.fixes.take(order[first:]), 50), scene, scene.fixes.take(order[:first]))
 
 
 def settings_of(place: Place) -> Settings:
     """The settings of the service under test."""
-    raw_log = tagwatch.settings.RawLog(folder=place.folder / "raw")
-    return Settings(broker=Broker(url=place.broker), database=Database(url=place.database), raw_log=raw_log)
+    raw_log, plan = tagwatch.settings.RawLog(folder=place.folder / "raw"), Plan(upload_interval_s=place.upload_s)
+    return Settings(broker=Broker(url=place.broker), database=Database(url=place.database), raw_log=raw_log, plan=plan)
 
 
 def tagwatch_service(place: Place, shared: Shared) -> None:

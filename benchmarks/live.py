@@ -17,6 +17,7 @@ from benchmarks.load import Load, send_all
 from benchmarks.scenes import Scene
 from benchmarks.servers import broker, empty
 from engine import database
+from engine.fixes import Fixes
 from engine.store import FixStore
 from tagwatch import configuration
 
@@ -45,6 +46,7 @@ class Place(NamedTuple):
     scene: Scene
     time_us: Any
     seconds: float
+    upload_s: int  # the clock is that of the tags, which may be two uploads ahead of what the service has read
 
     def clock(self, shared: Shared) -> Callable[[], int]:
         """The time of the newest fix that was sent: the town's time runs as fast as its fixes come."""
@@ -71,31 +73,35 @@ Serve = Callable[[Place, Shared], None]
 
 def run(
     load: Load, scene: Scene, url: str, folder: Path, serve: Serve, window: int = 2000, rate: float | None = None,
-    guess: float = 4000.0,
+    guess: float = 4000.0, before: Fixes | None = None,
 ) -> Run:  # fmt: skip
     """Send a load to a service on a fresh broker and an empty database; RuntimeError unless every fix was stored once.
 
+    Fixes of the time `before` are stored when the service starts, so that no state begins with the first message.
     Without a `rate` as fast as the service takes it; `guess` is how many messages a second that may be.
     """
     empty(url)
     folder.mkdir()
     with database.connect(url) as connection:
         configuration.save(connection, int(load.time_us[0]), zones=scene.zones, curfews=scene.curfews)
+        if before is not None:
+            FixStore(connection).write(before)
     shared = Shared(*(_SPAWN.Event() for _ in range(3)), _SPAWN.Value("q", 0, lock=False), _SPAWN.Value("q", 0, lock=False),
                     _SPAWN.Value("d", 0.0, lock=False), _SPAWN.Queue())  # fmt: skip
     with broker(folder) as (address, _), _process(_tags, load, address, window, rate, shared):
-        place = Place(address, url, folder, scene, load.time_us, load.n / (rate or guess))
+        place = Place(address, url, folder, scene, load.time_us, load.n / (rate or guess),
+                      max(600, 240 * load.n_fixes))  # fmt: skip
         with _process(serve, place, shared):
             if not shared.ready.wait(_WAIT_S):
                 raise TimeoutError("the service did not get ready")
-            before = _processor(url)
+            at_start = _processor(url)
             shared.go.set()
             seconds = _until_done(shared, load.n)
             after = _processor(url)
             shared.stop.set()
             reports = dict(shared.report.get(timeout=_WAIT_S) for _ in range(2))
-    _check(url, load.n * load.n_fixes)
-    spent = {name: after[name] - before[name] for name in before}
+    _check(url, load.n * load.n_fixes + (0 if before is None else len(before)))
+    spent = {name: after[name] - at_start[name] for name in after}
     spent = {"service": reports["service"].pop("processor"), "tags": reports["tags"]["processor"], **spent}
     return Run(seconds, shared.began_s.value, spent, reports["service"])
 

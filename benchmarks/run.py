@@ -16,8 +16,8 @@ from benchmarks.rounds import Row, machine, table
 from benchmarks.servers import postgres
 
 RESULTS = Path(__file__).parent / "results"
-ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay")
-WITH_SERVERS = ("store", "end_to_end")
+ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory")
+WITH_SERVERS = ("store", "service", "latency", "late")
 
 
 def main() -> None:

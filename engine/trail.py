@@ -29,6 +29,7 @@ _DERIVED_DTYPES = {
     "exclusion_m": np.float64, "model": np.uint8, "flags": np.uint8,
 }  # fmt: skip
 _DERIVED = tuple(_DERIVED_DTYPES)
+_ALL = (*NAMES, *_DERIVED)
 _TELLING = ("time_us", "content", "device", "received_s", "flags")
 
 
@@ -59,6 +60,45 @@ class Arranged:
     def take(self, where: NDArray[Any] | slice) -> Arranged:
         """The rows at these indices, in that order."""
         return Arranged(self.fixes.take(where), *(self.column(name)[where] for name in _DERIVED))
+
+
+class Packed:
+    """Arranged fixes with their columns as the rows of one array a type: cut and copied in a few steps, whatever the number
+    of columns. `blocks` are in the order of _BLOCKS, each (n_columns, n)."""
+
+    __slots__ = ("blocks", "devices")
+
+    def __init__(self, devices: tuple[str, ...], blocks: list[NDArray[Any]]) -> None:
+        self.devices, self.blocks = devices, blocks
+
+    @classmethod
+    def of(cls, rows: Arranged) -> Packed:
+        """The same rows, copied."""
+        blocks = _room(len(rows))
+        for name, (b, k) in _PLACE.items():
+            blocks[b][k] = rows.column(name)
+        return cls(rows.fixes.devices, blocks)
+
+    def __len__(self) -> int:
+        return int(self.blocks[0].shape[1])
+
+    @property
+    def fixes(self) -> Fixes:
+        """The reported columns as a batch."""
+        return Fixes(self.devices, **{name: self.column(name) for name in NAMES})
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A reported or derived column by its name."""
+        b, k = _PLACE[name]
+        column: NDArray[Any] = self.blocks[b][k]
+        return column
+
+    def take(self, where: NDArray[Any] | slice) -> Packed:
+        """The rows at these indices, in that order."""
+        return Packed(self.devices, [block[:, where] for block in self.blocks])
+
+
+Piece = Arranged | Packed
 
 
 def arrange(
@@ -102,8 +142,9 @@ class Trail:
     def __init__(self, wearer: str) -> None:
         self.wearer = wearer
         self.n = 0
-        self._columns: dict[str, NDArray[Any]] = {}
-        self._owned = True
+        self._first: Arranged | None = None
+        """A first batch, as it came: copied only when more comes."""
+        self._blocks: list[NDArray[Any]] = []
         self._states: NDArray[Any] = np.zeros(1, FLAG_STATE)
         self._marked_state: NDArray[Any] | None = None
         self.marked = -1
@@ -125,15 +166,18 @@ class Trail:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of shape (n,): a view that is valid until the next merge."""
-        if name not in self._columns:
+        if self._first is not None:
+            return self._first.column(name)
+        if not self.n:
             return np.empty(0, _dtype(name))
-        return self._columns[name][: self.n]
+        b, k = _PLACE[name]
+        return self._blocks[b][k, : self.n]
 
-    def merge(self, batch: Arranged) -> tuple[int, int]:
+    def merge(self, batch: Piece) -> tuple[int, int]:
         """Merge this wearer's arranged fixes; returns the index of the first changed row and how many were duplicates."""
         if not len(batch):
             return self.n, 0
-        first = int(np.searchsorted(self.column("time_us"), batch.fixes.time_us[0], side="left")) if self.n else 0
+        first = int(np.searchsorted(self.column("time_us"), batch.column("time_us")[0], side="left")) if self.n else 0
         n_again = 0
         if first < self.marked:
             self.unmark()
@@ -166,8 +210,8 @@ class Trail:
         moved = np.full(self.n, -1, np.int64)
         moved[left] = np.arange(len(left))
         self.floor_us = int(self.column("time_us")[self.marked - 1])
-        self._columns = {name: self.column(name)[left] for name in (*NAMES, *_DERIVED)}
-        self._owned, self.n, self.base = True, len(left), len(rows)
+        self._blocks = [block[:, left] for block in self._own_blocks(self.n)]
+        self.n, self.base = len(left), len(rows)
         self._states = np.repeat(self._marked_state, 2)
         self._marked_state, self.marked = None, -1
         self._flag(self.base)
@@ -189,11 +233,12 @@ class Trail:
         k = int(other[0]) if len(other) else n
         return int(self.column("time_us")[max(first, self.n - 1 - k)])
 
-    def _with_tail(self, batch: Arranged, first: int) -> tuple[Arranged, int]:
+    def _with_tail(self, batch: Piece, first: int) -> tuple[Arranged, int]:
         """The rows from `first` on together with the batch, in order, duplicates out."""
         tail = slice(first, self.n)
-        joined = {name: np.concatenate([self.column(name)[tail], batch.column(name)]) for name in (*NAMES, *_DERIVED)}
-        fixes = Fixes(batch.fixes.devices, **{name: joined[name] for name in NAMES})
+        joined = {name: np.concatenate([self.column(name)[tail], batch.column(name)]) for name in _ALL}
+        devices = batch.devices if isinstance(batch, Packed) else batch.fixes.devices
+        fixes = Fixes(devices, **{name: joined[name] for name in NAMES})
         rows = Arranged(fixes, **{name: joined[name] for name in _DERIVED})
         merged, _, n_again = _in_order(rows, np.zeros(len(rows), np.int32))
         return merged, n_again
@@ -203,20 +248,34 @@ class Trail:
             np.array_equal(self.column(name)[first:], batch.column(name)) for name in ("time_us", "content", "received_s")
         )
 
-    def _write(self, first: int, batch: Arranged) -> None:
-        """The batch's rows from `first` on; the columns of a first batch are taken as they are, and copied when more come."""
+    def _write(self, first: int, batch: Piece) -> None:
+        """The batch's rows from `first` on."""
         stop = first + len(batch)
-        if not self.n:
-            self._columns = {name: batch.column(name) for name in (*NAMES, *_DERIVED)}
-            self._owned, self.n = False, stop
+        if not self.n and isinstance(batch, Arranged):
+            self._first, self.n = batch, stop
             return
-        for name, old in self._columns.items():
-            column = old
-            if not self._owned or stop > len(old):
-                self._columns[name] = column = np.empty(max(64, stop + stop // 2), _dtype(name))
-                column[:first] = old[:first]
-            column[first:stop] = batch.column(name)
-        self._owned, self.n = True, stop
+        blocks = self._blocks = self._own_blocks(stop)
+        if isinstance(batch, Packed):
+            for mine, other in zip(blocks, batch.blocks, strict=True):
+                mine[:, first:stop] = other
+        else:
+            for name, (b, k) in _PLACE.items():
+                blocks[b][k, first:stop] = batch.column(name)
+        self.n = stop
+
+    def _own_blocks(self, n: int) -> list[NDArray[Any]]:
+        """The columns in arrays of this trail's own, with room for n rows."""
+        if self._first is None and self._blocks and n <= self._blocks[0].shape[1]:
+            return self._blocks
+        blocks = _room(n + max(8, n // 2))
+        if self._first is not None:
+            for name, (b, k) in _PLACE.items():
+                blocks[b][k, : self.n] = self._first.column(name)
+            self._first = None
+        else:
+            for mine, old in zip(blocks, self._blocks, strict=False):
+                mine[:, : self.n] = old[:, : self.n]
+        return blocks
 
     def _flag(self, first: int) -> None:
         """Flag from `first` on, starting at the last plausibility state kept before it."""
@@ -243,6 +302,15 @@ def _dtype(name: str) -> Any:
     if name in _DERIVED_DTYPES:
         return _DERIVED_DTYPES[name]
     return np.int64 if name in ("time_us", "received_s") else np.int32
+
+
+_BLOCKS = [(kind, [name for name in _ALL if _dtype(name) is kind]) for kind in (np.int32, np.int64, np.float64, np.uint8)]
+_PLACE = {name: (b, k) for b, (_, names) in enumerate(_BLOCKS) for k, name in enumerate(names)}
+
+
+def _room(n: int) -> list[NDArray[Any]]:
+    """Blocks for n rows."""
+    return [np.empty((len(names), n), kind) for kind, names in _BLOCKS]
 
 
 def _order(wearer: NDArray[np.int32], fixes: Fixes, content: NDArray[np.int64]) -> NDArray[np.int64] | None:

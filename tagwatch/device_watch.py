@@ -13,7 +13,7 @@ from alerts.device_scene import DeviceScene, DeviceSettings, Rows
 from engine.activations import Activation
 from engine.events import DeviceEvent
 from engine.times import SECOND_US, parse_time
-from engine.trail import NEVER_US, Arranged, Trail
+from engine.trail import NEVER_US, Piece, Trail
 from tagwatch.wearing import Wearing
 
 _Key = tuple[str, int]
@@ -43,16 +43,14 @@ class DeviceWatch:
             self._events[wearer] = tuple(sorted(held.values(), key=lambda e: (e.time_us, e.kind, e.value, e.device)))
         return changed or len(held) != n_before
 
-    def moved(self, names: Sequence[str], pieces: Sequence[Arranged]) -> set[str]:
+    def moved(self, names: Sequence[str], pieces: Sequence[Piece]) -> set[str]:
         """Whose findings these fixes may change, but for the length of those that go on."""
         if not names:
             return set()
         sizes = [len(piece) for piece in pieces]
         before = np.array([self._heard_of(name, piece) for name, piece in zip(names, pieces, strict=True)], np.int64)
-        columns = [
-            np.concatenate([getattr(p.fixes, name) for p in pieces]) for name in ("time_us", "received_s", "battery_pct")
-        ]
-        bits, silence_us = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("flags", "silence_us"))
+        names_of = ("time_us", "received_s", "battery_pct", "flags", "silence_us")
+        *columns, bits, silence_us = (np.concatenate([p.column(name) for p in pieces]) for name in names_of)
         newest_us, heard_s, is_open = (column.repeat(sizes) for column in before.T)
         found = may_move(
             columns[0], columns[1], bits, columns[2], newest_us, heard_s, silence_us // SECOND_US, is_open.astype(np.bool_),
@@ -61,10 +59,10 @@ class DeviceWatch:
         starts = np.cumsum([0, *sizes[:-1]])
         return {name for name, news in zip(names, np.logical_or.reduceat(found, starts).tolist(), strict=True) if news}
 
-    def _heard_of(self, name: str, piece: Arranged) -> tuple[int, int, bool]:
+    def _heard_of(self, name: str, piece: Piece) -> tuple[int, int, bool]:
         """Newest time and last contact before a piece, which is noted; who wears several devices is always looked at."""
         newest_us, heard_s = self._heard.get(name, (NEVER_US, -(2**40)))
-        here = int(piece.fixes.time_us[-1]), int(piece.fixes.received_s.max())
+        here = int(piece.column("time_us")[-1]), int(piece.column("received_s").max())
         self._heard[name] = max(newest_us, here[0]), max(heard_s, here[1])
         several = self._wearing.rows and len(self._wearing.worn_by(name)) > 1
         return newest_us, heard_s, bool(several) or name in self._open

@@ -27,7 +27,7 @@ from alerts.zone_rules import zone_alerts
 from engine.activations import Activation, Activations
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
-from engine.trail import Arranged, Trail
+from engine.trail import Piece, Trail
 from geofence.check import FilterSettings
 from geofence.curfew import Curfew
 from geofence.episodes import speaks_at_us
@@ -38,7 +38,7 @@ from tagwatch.device_watch import DeviceWatch
 from tagwatch.wearing import Wearing
 
 NEVER_US = -(2**62)
-KEPT_ROWS = 64
+KEPT_ROWS = 32
 """Rows at the end of a trail that was read from the store that are not to be forgotten at once: for those that come late."""
 
 
@@ -114,7 +114,7 @@ class Monitor:
         if not len(batch) and not news:
             return Taken([], [], [], n_unassigned=n_strangers, n_ahead=n_ahead + n_events_ahead)
         assigned = self._wearing.assign(batch)
-        late = {w: p for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.fixes.time_us[0]))}
+        late = {w: p for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
         n_again = self._leave_out_known(assigned.pieces, late)
         too_late = late.keys() | {w for w, es in news.items() if self._is_too_late(w, _earliest_us(es))}
         taken = self._take({w: p for w, p in assigned.pieces.items() if w not in too_late})
@@ -131,7 +131,7 @@ class Monitor:
         taken.n_unassigned, taken.n_ahead = assigned.n_unassigned + n_strangers, n_ahead + n_events_ahead
         return taken
 
-    def _leave_out_known(self, pieces: dict[str, Arranged], late: dict[str, Arranged]) -> int:
+    def _leave_out_known(self, pieces: dict[str, Piece], late: dict[str, Piece]) -> int:
         """Leave out of pieces that came too late what is stored already; returns how many fixes that were."""
         n_again = 0
         for wearer, piece in list(late.items()) if self._known else ():
@@ -141,11 +141,11 @@ class Monitor:
             news = pieces[wearer] = piece.take(np.flatnonzero(~again))
             if not len(news):
                 del pieces[wearer], late[wearer]
-            elif not self._is_too_late(wearer, int(news.fixes.time_us[0])):
+            elif not self._is_too_late(wearer, int(news.column("time_us")[0])):
                 del late[wearer]
         return n_again
 
-    def _take(self, pieces: dict[str, Arranged]) -> Taken:
+    def _take(self, pieces: dict[str, Piece]) -> Taken:
         trails, firsts, n_duplicates = [], [], 0
         anew = self._silent & pieces.keys()
         for name, piece in pieces.items():
@@ -211,7 +211,7 @@ class Monitor:
         return affected
 
     def recall(
-        self, wearers: Sequence[str], as_of_us: int, late: Mapping[str, Arranged] = MappingProxyType({}),
+        self, wearers: Sequence[str], as_of_us: int, late: Mapping[str, Piece] = MappingProxyType({}),
         news: Mapping[str, Sequence[DeviceEvent]] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         """Read wearers' whole pasts again, with what came too late for what is in memory of them."""

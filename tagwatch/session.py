@@ -35,7 +35,7 @@ from tagwatch.settings import Settings
 _HOME = Path(__file__).resolve().parent.parent
 SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 REFRESH_US = 1_000_000
-LONG_TRAIL = 64
+LONG_TRAIL = 32
 """Rows after its mark from which on a trail is cut there; what no alert needs any more is then read from the store again."""
 _AT_ONCE = 64
 """Wearers that are read from the store together."""

@@ -11,14 +11,17 @@ from engine.activations import Activation, Activations
 from engine.error_model import device_model, number_of
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
-from engine.trail import Arranged, Trail, arrange
+from engine.trail import Packed, Piece, Trail, arrange
 from geofence.schedule import Interval, merged
+
+_FEW = 1024
+"""Rows a wearer below which a batch is packed."""
 
 
 class Assigned(NamedTuple):
     """Fixes of each wearer in event-time order, and what was left out: duplicates, and fixes that nobody's device sent."""
 
-    pieces: dict[str, Arranged]
+    pieces: dict[str, Piece]
     n_duplicates: int = 0
     n_unassigned: int = 0
 
@@ -68,7 +71,9 @@ class Wearing:
         names = self._names or self.devices
         starts = np.flatnonzero(np.diff(wearer, prepend=-1))
         cuts = zip(starts.tolist(), [*starts[1:].tolist(), len(wearer)], strict=True)
-        pieces = {names[int(wearer[start])]: arranged.take(slice(start, stop)) for start, stop in cuts}
+        # many small pieces are cut from a packed batch: 4 cuts each instead of one a column
+        rows: Piece = Packed.of(arranged) if len(starts) > 1 and len(arranged) < _FEW * len(starts) else arranged
+        pieces = {names[int(wearer[start])]: rows.take(slice(start, stop)) for start, stop in cuts}
         return Assigned(pieces, n_duplicates, n_unassigned)
 
     def with_own_devices(self, fixes: Fixes) -> Fixes:
