@@ -135,25 +135,28 @@ class FixStore:
         )
         return [DeviceEvent(*row) for row in rows]
 
-    def write_sequences(self, sequences: Mapping[str, tuple[int, set[int]]]) -> None:
-        """Keep how far each device's sequence is durable: (until, numbers beyond it)."""
+    def write_sequences(self, sequences: Mapping[str, tuple[int, int, set[int]]]) -> None:
+        """Keep how far each device's sequence is durable: (since, until, numbers beyond it)."""
         if not sequences:
             return
         self.connection.execute(
-            "INSERT INTO device_sequence (device_id, until, beyond)"
-            " SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::text[])"
+            "INSERT INTO device_sequence (device_id, since, until, beyond)"
+            " SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::text[])"
             " ON CONFLICT (device_id) DO UPDATE SET until = EXCLUDED.until, beyond = EXCLUDED.beyond",
             [
                 [*self._device_ids(tuple(sequences))],
-                [until for until, _ in sequences.values()],
-                [",".join(map(str, sorted(beyond))) for _, beyond in sequences.values()],
+                [since for since, _, _ in sequences.values()],
+                [until for _, until, _ in sequences.values()],
+                [",".join(map(str, sorted(beyond))) for _, _, beyond in sequences.values()],
             ],
         )
 
-    def read_sequences(self) -> dict[str, tuple[int, set[int]]]:
+    def read_sequences(self) -> dict[str, tuple[int, int, set[int]]]:
         """How far each device's sequence is durable."""
-        rows = self.connection.execute("SELECT name, until, beyond FROM device_sequence JOIN device USING (device_id)")
-        return {name: (until, {int(n) for n in beyond.split(",") if n}) for name, until, beyond in rows}
+        rows = self.connection.execute(
+            "SELECT name, since, until, beyond FROM device_sequence JOIN device USING (device_id)"
+        )
+        return {name: (since, until, {int(n) for n in beyond.split(",") if n}) for name, since, until, beyond in rows}
 
     def count(self) -> int:
         """How many fixes are stored."""

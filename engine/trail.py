@@ -211,6 +211,7 @@ class Trail:
         moved[left] = np.arange(len(left))
         self.floor_us = int(self.column("time_us")[self.marked - 1])
         self._blocks = [block[:, left] for block in self._own_blocks(self.n)]
+        self._first = None
         self.n, self.base = len(left), len(rows)
         self._states = np.repeat(self._marked_state, 2)
         self._marked_state, self.marked = None, -1
@@ -255,6 +256,7 @@ class Trail:
             self._first, self.n = batch, stop
             return
         blocks = self._blocks = self._own_blocks(stop)
+        self._first = None
         if isinstance(batch, Packed):
             for mine, other in zip(blocks, batch.blocks, strict=True):
                 mine[:, first:stop] = other
@@ -271,7 +273,6 @@ class Trail:
         if self._first is not None:
             for name, (b, k) in _PLACE.items():
                 blocks[b][k, : self.n] = self._first.column(name)
-            self._first = None
         else:
             for mine, old in zip(blocks, self._blocks, strict=False):
                 mine[:, : self.n] = old[:, : self.n]

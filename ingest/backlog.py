@@ -14,7 +14,7 @@ from ingest.time_texts import parse_value
 
 @dataclass(slots=True)
 class Sent:
-    """One message: its entries' highest `seq` and latest time [us], and since when [s] a notice could cover it."""
+    """One message: its entries' highest and lowest `seq`, latest time [us], and since when [s] a notice could cover it."""
 
     topic: str
     payload: bytes
@@ -23,6 +23,7 @@ class Sent:
     latest_us: int
     since_s: float | None = None
     n_resent: int = 0
+    low_seq: int = 0
 
 
 @dataclass(slots=True)
@@ -63,8 +64,12 @@ class Backlog:
         up_to = _read_notice(notice)
         if state is None or up_to is None:
             return 0
-        seq, until_us = up_to
-        covered = [key for key, sent in state.waiting.items() if sent.top_seq <= seq or sent.latest_us <= until_us]
+        first, last, until_us = up_to
+        covered = [
+            key
+            for key, sent in state.waiting.items()
+            if (first <= sent.low_seq and sent.top_seq <= last) or sent.latest_us <= until_us
+        ]
         count = sum(state.waiting.pop(key).n_entries for key in covered)
         self.n_entries -= count
         state.progress = state.progress or count > 0
@@ -90,13 +95,13 @@ class Backlog:
         return sorted(name for name, state in self._devices.items() if state.waiting)
 
 
-def _read_notice(notice: bytes) -> tuple[int, int] | None:
+def _read_notice(notice: bytes) -> tuple[int, int, int] | None:
     try:
         document = read_json(notice)
         if not isinstance(document, dict):
             return None
-        seq, until = document.get("seq"), document.get("until")
+        first, seq, until = document.get("from"), document.get("seq"), document.get("until")
         until_us = parse_value(until) if isinstance(until, (str, int, float)) else -1
     except (InputError, msgspec.MsgspecError):
         return None
-    return (seq if type(seq) is int else -1), until_us
+    return (first if type(first) is int else 0), (seq if type(seq) is int else -1), until_us

@@ -6,6 +6,7 @@ The chain runs in the order of files and lines. A day never goes back: a message
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import InputError, StoreError
-from engine.times import DAY_US, SECOND_US, from_datetime, to_iso
+from engine.times import DAY_US, SECOND_US, from_datetime, parse_time, to_iso
 from ingest.raw_record import GENESIS, Broken, Record, line_of, read_line, record_of
 
 _NAME = re.compile(r"raw-\d{4}-\d\d-\d\d\.jsonl")
@@ -58,6 +59,19 @@ class RawLog:
         """Everything appended so far is on the disk when this returns."""
         if self._file is not None:
             os.fdatasync(self._file.fileno())
+
+    def tail(self, n: int) -> list[tuple[int, str, bytes]]:
+        """The last n messages that are kept, oldest first: (received_us in whole seconds, topic, payload)."""
+        found: list[tuple[int, str, bytes]] = []
+        for path in reversed(day_files(self.folder)):
+            records = [r for r in map(read_line, _last_lines(path, n - len(found))) if isinstance(r, Record)]
+            whole = [
+                (parse_time(r.received), r.topic, base64.b64decode(r.payload)) for r in records if r.payload is not None
+            ]
+            found = whole + found
+            if len(found) >= n:
+                break
+        return found
 
     def erase(self, day: str, n: int) -> None:
         """Take the payload of message `n` of a day (2026-11-22) out; its hash and the chain stay and still verify.
@@ -181,6 +195,19 @@ def _last_record(path: Path) -> tuple[Record | None, int]:
             end = line_at
         if start == 0:
             return None, 0
+        window *= 8
+
+
+def _last_lines(path: Path, n: int) -> list[bytes]:
+    """At most the last n lines of a file."""
+    size, window = path.stat().st_size, _TAIL
+    while True:
+        start = max(0, size - window)
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().splitlines(keepends=True)
+        if start == 0 or len(lines) > n:  # the first may be cut
+            return lines[-n:] if n else []
         window *= 8
 
 

@@ -102,7 +102,7 @@ def _all_match(texts: Any, pattern: str) -> bool:
 
 def _micros(moments: Any) -> NDArray[np.int64]:
     numbers = pc.fill_null(pc.cast(moments, pa.int64()), 0)
-    return np.asarray(numbers.to_numpy(), np.int64)
+    return np.array(numbers.to_numpy(), np.int64)  # a copy: kernels are compiled for columns that may be written
 
 
 def _decimal_micros(numbers: Any) -> NDArray[np.int64]:

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+Run = tuple[int, int]
+"""The first and the last of numbers that are all durable."""
+
 
 class Frontier:
-    """How far each device's sequence is durable without a gap, from the first number ever seen of it."""
+    """From which number on, and how far, each device's sequence is durable without a gap; and which numbers beyond."""
 
-    def __init__(self, known: Mapping[str, tuple[int, set[int]]]) -> None:
+    def __init__(self, known: Mapping[str, tuple[int, int, set[int]]]) -> None:
         self._known = dict(known)
 
-    def note(self, device: str, seqs: Sequence[int]) -> int:
-        """Take numbers that are durable with this batch; returns the highest up to which all are known to be.
+    def note(self, device: str, seqs: Sequence[int]) -> list[Run]:
+        """Take numbers that are durable with this batch; returns what can be said to be.
 
-        A number at or below the frontier is a repeat, or a tag that counts from the start again: then only the unbroken run
-        from that number on is claimed, because to claim too little costs a repeat and too much a fix.
+        Of what came before the first number ever seen nothing is: the broker may have lost it. A number at or below the
+        frontier is a repeat, or a tag that counts from the start again: then only the numbers that are here are claimed,
+        because to claim too little costs a repeat and too much a fix.
         """
-        lowest, here = min(seqs), set(seqs)
-        until, beyond = self._known.get(device, (lowest - 1, set()))
-        again = lowest <= until
-        beyond = beyond | {n for n in here if n > until}
+        here = sorted(set(seqs))
+        since, until, beyond = self._known.get(device, (here[0], here[0] - 1, set()))
+        new = {n for n in here if n > until}
+        claims = _runs(n for n in here if n <= until)
+        beyond = beyond | new
         while until + 1 in beyond:
             until += 1
             beyond.discard(until)
-        self._known[device] = (until, beyond)
-        if not again:
-            return until
-        while lowest + 1 in here:
-            lowest += 1
-        return lowest
+        self._known[device] = (since, until, beyond)
+        return [*claims, (since, until)] if new and since <= until else claims
 
-    def of(self, devices: Iterable[str]) -> dict[str, tuple[int, set[int]]]:
+    def of(self, devices: Iterable[str]) -> dict[str, tuple[int, int, set[int]]]:
         """What is known of these devices, to be kept."""
         return {device: self._known[device] for device in devices}
+
+
+def _runs(numbers: Iterable[int]) -> list[Run]:
+    """The unbroken runs of ascending numbers."""
+    runs: list[Run] = []
+    for n in numbers:
+        if runs and runs[-1][1] + 1 == n:
+            runs[-1] = (runs[-1][0], n)
+        else:
+            runs.append((n, n))
+    return runs

@@ -124,7 +124,7 @@ class _Run:
         texts = [entry.text for entry in entries]
         payload = texts[0] if len(texts) == 1 else b"[" + b",".join(texts) + b"]"
         sent = Sent(f"tags/{device}/{kind}", payload, len(entries), max(entry.seq for entry in entries),
-                    max(entry.time_us for entry in entries))  # fmt: skip
+                    max(entry.time_us for entry in entries), low_seq=min(entry.seq for entry in entries))  # fmt: skip
         self._put(sent)
         self.n_entries += len(entries)
         self.n_messages += 1
@@ -213,6 +213,9 @@ def _messages(fixes: Fixes, events: Sequence[DeviceEvent], batch: int, first_seq
             yield [entry]
             continue
         pending = gathered.setdefault(entry.device, [])
+        if pending and entry.seq != pending[-1].seq + 1:  # of a repeat only an unbroken run is said to be stored
+            yield gathered.pop(entry.device)
+            pending = gathered.setdefault(entry.device, [])
         if sum(len(other.text) + 1 for other in pending) + len(entry.text) + 2 > MOST_BYTES:
             yield gathered.pop(entry.device)
             pending = gathered.setdefault(entry.device, [])

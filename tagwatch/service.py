@@ -16,6 +16,7 @@ import structlog
 import alerts.store
 from engine import database
 from engine.times import Clock, system_clock
+from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.raw_log import RawLog
 from tagwatch.session import SCHEMAS, Counts, Session
@@ -62,6 +63,9 @@ class Service:
 
     def _serve(self, raw_log: RawLog, wait_s: float) -> None:
         session = Session(self.settings, self.clock, self.counts, wait_s)
+        n_again = session.take_again([Message(*kept) for kept in raw_log.tail(MOST_MESSAGES)])
+        if n_again:
+            log.info("taken again from the raw log", fixes=n_again)
         broker = self.settings.broker
         subscriber = Subscriber(
             broker.url, broker.client_id, TOPICS, broker.protocol, cafile=broker.cafile, clock=self.clock

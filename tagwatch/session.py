@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ from ingest.raw_log import RawLog
 from ingest.store import write_quarantine
 from tagwatch import configuration
 from tagwatch.channels import routing_of
-from tagwatch.frontier import Frontier
+from tagwatch.frontier import Frontier, Run
 from tagwatch.monitor import Conditions, Monitor
 from tagwatch.settings import Settings
 
@@ -70,7 +70,7 @@ class Session:
         self.store = FixStore(self.connection)
         self._due: list[tuple[int, str]] = []
         self._due_at: dict[str, int] = {}
-        self._claims: dict[str, int] = {}
+        self._claims: dict[str, list[Run]] = {}
         self._prolonged: set[str] = set()
         self._long: set[str] = set()
         self._to_recall: dict[str, str] = {}
@@ -102,9 +102,25 @@ class Session:
                 self._refresh(now_us)
         return decoded
 
+    def take_again(self, messages: Sequence[Message]) -> int:
+        """Take what the raw log kept last, which a crash may have cut off before its transaction; returns how many were news.
+
+        Its arrival was stamped then: when the broker sends it once more it would get a later one. What cannot be decoded is
+        left to that.
+        """
+        decoded = decode_batch(messages)
+        with self.connection.transaction():
+            news = decoded.fixes.take(~self.store.holds(decoded.fixes))
+            self._take(replace(decoded, fixes=news, quarantined=[], seqs={}), self.clock(), None)
+        return len(news)
+
     def stored_notices(self, decoded: Decoded) -> list[tuple[str, bytes]]:
         """What to tell the tags: the sequence, or the time, up to which theirs is durable here."""
-        notices = [(f"tags/{device}/stored", b'{"seq":%d}' % until) for device, until in self._claims.items()]
+        notices = [
+            (f"tags/{device}/stored", b'{"from":%d,"seq":%d}' % run)
+            for device, runs in self._claims.items()
+            for run in runs
+        ]
         newest: dict[int, int] = {}
         for device, time_us in zip(decoded.fixes.device.tolist(), decoded.fixes.time_us.tolist(), strict=True):
             newest[device] = max(time_us, newest.get(device, time_us))
@@ -122,7 +138,7 @@ class Session:
 
     # --- one batch
 
-    def _take(self, decoded: Decoded, now_us: int, received_us: int) -> None:
+    def _take(self, decoded: Decoded, now_us: int, received_us: int | None) -> None:
         taken = self.monitor.take(decoded.fixes, now_us, decoded.events)
         self._reload(taken.recalled)
         self._prolonged |= set(taken.wearers) - set(taken.moved)

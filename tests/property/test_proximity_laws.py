@@ -299,7 +299,7 @@ def _kept(each: Trail, rows: np.ndarray) -> Trail:
     """The trail with some of its rows only, their flags as they were."""
     made = Trail(each.wearer)
     made.n = int(np.count_nonzero(rows))
-    made._columns = {name: column[: each.n][rows].copy() for name, column in each._columns.items()}
+    made._blocks = [block[:, : each.n][:, rows].copy() for block in each._own_blocks(each.n)]
     return made
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE device_sequence DROP COLUMN since;
