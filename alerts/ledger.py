@@ -15,6 +15,7 @@ from alerts.alert import Alert, ends_before, instant_key
 from engine.times import parse_time
 
 FOREVER_US = 2**62
+_FOREVER = "~"  # after every instant as it is written
 NOT_BORNE_OUT = "the data received since then do not bear it out"
 
 
@@ -67,7 +68,8 @@ class Ledger:
         stem, _, count = identifier.partition("-")
         given = self._given.setdefault(wearer, {})
         known = given.get(stem, _Given(0, until_us))
-        given[stem] = _Given(max(known.times, int(count or 1)), max(known.until_us, until_us))
+        until_us = until_us if known.until_us == FOREVER_US else max(known.until_us, until_us)  # its alert was retracted
+        given[stem] = _Given(max(known.times, int(count or 1)), until_us)
 
     def forget(self, wearer: str, since_us: int = FOREVER_US) -> None:
         """Leave out a wearer's alerts that ended before an instant (default: all); they are to be restored before they can
@@ -99,9 +101,13 @@ class Ledger:
         first goes on and the others are retracted; where they split one the earlier part keeps it.
         """
         new = sorted(alerts, key=lambda a: a.sort_key)
-        taken: dict[int, Entry] = {}
+        held = sorted(self._entries.get(wearer, []), key=lambda e: e.order)
+        unmoved = {(e.alert.family, e.alert.began, e.alert.ended): e for e in reversed(held)}
+        here = {k: unmoved.pop((a.family, a.began, a.ended), None) for k, a in enumerate(new)}
+        taken = {k: entry for k, entry in here.items() if entry}
+        settled = {entry.id for entry in taken.values()}
         made: list[Version] = []
-        for old in sorted(self._entries.get(wearer, []), key=lambda e: e.order):
+        for old in (e for e in held if e.id not in settled):
             meeting = [k for k, alert in enumerate(new) if _same(old.alert, alert)]
             k = next((k for k in meeting if k not in taken), meeting[0] if meeting else None)
             if k is None:
@@ -140,14 +146,16 @@ class Ledger:
 
 
 def _same(old: Alert, new: Alert) -> bool:
-    """Whether two contents are the same alert at two times: one family, and intervals that meet."""
+    """Whether two contents are the same alert at two times: one family, and intervals that have more than an end in common."""
     if old.family != new.family:
         return False
-    return _not_after(old.began, new.ended) and _not_after(new.began, old.ended)
+    (began, ended), (since, until) = _interval(old), _interval(new)
+    start, end = max(began, since), min(ended, until)
+    return start < end or (start == end and (began == ended or since == until))
 
 
-def _not_after(began: str, ended: str | None) -> bool:
-    return ended is None or instant_key(began) <= instant_key(ended)
+def _interval(alert: Alert) -> tuple[str, str]:
+    return instant_key(alert.began), _FOREVER if alert.ended is None else instant_key(alert.ended)
 
 
 def _reason(before: Alert, now: Alert) -> str:

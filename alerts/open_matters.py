@@ -33,21 +33,22 @@ def closed_before_us(scenes: Sequence[Scene], mark_us: int) -> int:
                 closed = min(closed, int(scene.trail.column("time_us")[state["run_start"]]))
         if scene.slot.subject.kind == "curfew":
             closed = min(closed, _unknown_since_us(scene))
-    return _outside_windows(scenes, closed - MERGE_GAP_US - 1)
+    # What is said of a window may change until it is over; windows that are over by then are told from their beginning.
+    return _windows_begin(scenes, closed - MERGE_GAP_US - 1)
 
 
-def _outside_windows(scenes: Iterable[Scene], instant_us: int) -> int:
-    """The instant, or one just after the beginning of a window that goes on then, so that all that end later begin later too:
-    what is said of a window may change until it is over. A window that ends where another begins is not drawn in: of an
-    endless curfew the days follow one another for ever."""
+def _windows_begin(scenes: Iterable[Scene], instant_us: int) -> int:
+    """When the first window began that a curfew has open at an instant or that ends then; the instant where there is none.
+
+    Windows that end where that one begins, or overlap it as another curfew's, are not drawn in: they may follow one another
+    without an end.
+    """
     curfews: dict[str, list[Curfew]] = {}
     for scene in scenes:
         if isinstance(scene.slot.subject.of, Curfew):
             curfews.setdefault(scene.slot.subject.of.id, []).append(scene.slot.subject.of)
     chains = [sorted(versions, key=lambda c: c.holds) for versions in curfews.values()]
-    while (earlier := 1 + min([instant_us, *(open_since_us(chain, instant_us) for chain in chains)])) < instant_us:
-        instant_us = earlier
-    return instant_us
+    return min([instant_us, *(open_since_us(chain, instant_us) for chain in chains)])
 
 
 def _may_turn(state: Any) -> bool:
@@ -66,7 +67,7 @@ def _unknown_since_us(scene: Scene) -> int:
 def open_from_us(scenes: Iterable[Scene], alerts: Iterable[Alert], since_us: int) -> int:
     """The instant from which on states are needed for all alerts that did not end before since_us, raised or to be."""
     begins = [parse_time(a.began) for a in alerts if a.ended is None or parse_time(a.ended) >= since_us]
-    return _outside_windows(scenes, min([since_us, *begins])) - 2
+    return _windows_begin(scenes, min([since_us, *begins])) - 1
 
 
 def needed_rows(scenes: Iterable[Scene], from_us: int) -> set[int]:

@@ -74,9 +74,14 @@ class Check:
         self.n_slots = 0
         self._free: list[int] = []
         self.states = np.zeros(64, FILTER_STATE)
+        self.column = self._columns()
         self.slots = Slots(np.zeros(64, np.int64), np.zeros(64), np.zeros(64, np.uint8), *np.zeros((4, 64)))
         self._reaches = np.zeros(BLOCK + BLOCK // SPAN, REACH)
         self._changes, self._kept = np.empty(_ROOM, CHANGE), np.empty(64, KEPT)
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """Views of the states' fields: one number of one slot is read ten times as fast from them."""
+        return {name: self.states[name] for name in FILTER_STATE.names or ()}
 
     def revise(self, places: Places, shapes: Sequence[Sequence[Place]]) -> None:
         """Take more places; those there were before come first, as they were."""
@@ -91,6 +96,7 @@ class Check:
         number = self._free.pop() if self._free else self.n_slots
         if number == len(self.states):
             self.states = _doubled(self.states)
+            self.column = self._columns()
             self.slots = Slots(*(_doubled(column) for column in self.slots))
         self.states[number] = FRESH[0]
         base = self.settings.base_exclusion if exclusion else self.settings.base_stay

@@ -63,21 +63,25 @@ def episodes(slot: Slot, trail: Trail, watch: Watch, as_of_us: int) -> list[Epis
     starts += _tail(slot, watch.state(slot), trail, watch, as_of_us)
     ends = [s[1] for s in starts[1:]] + [OPEN_US]
 
-    def at(row: int) -> int:
+    def moment(row: int) -> int:
         return int(times[row]) if row >= 0 else NEVER_US
 
-    return [Episode(s[0], s[1], end, *s[2:], at(s[3]), at(s[4])) for s, end in zip(starts, ends, strict=True) if s[1] < end]
+    return [
+        Episode(s[0], s[1], end, *s[2:], moment(s[3]), moment(s[4]))
+        for s, end in zip(starts, ends, strict=True)
+        if s[1] < end
+    ]
 
 
 def speaks_at_us(slot: Slot, watch: Watch) -> int:
     """When silence speaks if nothing more comes, OPEN_US where nothing came yet."""
-    state = watch.state(slot)
-    return int(state["last_us"] + state["last_silence_us"]) if state["last"] >= 0 else OPEN_US
+    column, k = watch.check.column, slot.number
+    return int(column["last_us"][k] + column["last_silence_us"][k]) if column["last"][k] >= 0 else OPEN_US
 
 
 def _tail(slot: Slot, state: Any, trail: Trail, watch: Watch, as_of_us: int) -> list[tuple[Any, ...]]:
     """What silence says after the last fix, where it speaks by now."""
-    last, speaks = int(state["last"]), speaks_at_us(slot, watch)
+    last, speaks = int(watch.check.column["last"][slot.number]), speaks_at_us(slot, watch)
     if last < 0 or as_of_us <= speaks:
         return []
     alone = slot.subject.kind == "exclusion" and state["run_length"] == 1 and state["state"] != IN

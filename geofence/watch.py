@@ -67,6 +67,8 @@ class Watch:
         self._slots: dict[str, dict[int, Slot]] = {}
         self.lacking: set[str] = set()
         """Wearers who need a slot from a time that their trail has forgotten: they are to be dropped and fed as a whole."""
+        self.near_zones: set[str] = set()
+        """Whose way to the fixes of the last feed came near enough to a zone that it may cross it."""
         self.check = Check(compile_places([]), [], settings)
         self.revise(zones, curfews)
 
@@ -162,8 +164,9 @@ class Watch:
             if new:
                 feed.add(trail, 0, new)
         changed = feed.run()
+        self.near_zones = feed.near_zones
         return [
-            was or trail.wearer in feed.near_zones or any(s.number in changed for s in self._slots[trail.wearer].values())
+            was or any(s.number in changed for s in self._slots[trail.wearer].values())
             for trail, was in zip(trails, moved, strict=True)
         ]
 
@@ -189,7 +192,8 @@ class Watch:
         before_kept = base // BLOCK
         kept = first // BLOCK - before_kept
         lengths = {len(slot.kept) for slot in slots}
-        if lengths == {kept} and all(states[slot.number]["last"] < first for slot in slots):
+        last = self.check.column["last"]
+        if lengths == {kept} and all(last[slot.number] < first for slot in slots):
             return first  # nothing to take back
         n = min(kept, *lengths)
         row = (before_kept + n) * BLOCK if n else base

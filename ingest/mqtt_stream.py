@@ -236,10 +236,14 @@ class _Talk:
 
 def _opened(url: BrokerUrl, tls: ssl.SSLContext | None) -> socket.socket:
     connection = socket.create_connection((url.host, url.port), _OPEN_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if tls is not None:
-        connection = tls.wrap_socket(connection, server_hostname=url.host)
-    connection.setblocking(False)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_hostname=url.host)
+        connection.setblocking(False)
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

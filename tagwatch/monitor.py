@@ -158,11 +158,23 @@ class Monitor:
             n_duplicates += n_again
             trails.append(trail)
             firsts.append(first)
-        moved = self.watch.feed(trails, firsts) if trails else []
+        if not trails:
+            return Taken([], [], [])
+        moved = self.watch.feed(trails, firsts)
         names = [t.wearer for t in trails]
+        anew |= {wearer for wearer in self.watch.near_zones - anew if self._crosses_more(wearer)}
         anew |= self._devices.moved(names, list(pieces.values()))
         anew |= {t.wearer for t, first in zip(trails, firsts, strict=True) if t.column("flags")[first:].any()}
         return Taken(names, [n for n, m in zip(names, moved, strict=True) if m or n in anew], [], n_duplicates)
+
+    def _crosses_more(self, wearer: str) -> bool:
+        """Whether a way across a zone is found that was not known."""
+        more = False
+        for scene in self._scenes(wearer, NEVER_US):
+            if scene.slot.subject.kind == "exclusion":
+                before: Searched = scene.settled.get(search_key(scene), Searched())
+                more |= searched(scene).found != before.found
+        return more
 
     def _unsettle(self, trail: Trail, first: int) -> None:
         """Forget what was written of the time that a late fix touched, and how far ways across zones were searched for."""

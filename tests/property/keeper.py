@@ -231,8 +231,13 @@ def _substance(alerts: Iterable[Alert]) -> list[Any]:
 
 
 def _meet(one: Alert, two: Alert) -> bool:
-    """Whether two contents are of one family and over common time."""
+    """Whether two contents are of one family and over common time, not of one ending where the other begins."""
     if one.family != two.family:
         return False
-    begin, end = max(one.began, two.began), min(one.ended or "9", two.ended or "9")
-    return begin.removesuffix("Z") <= end.removesuffix("Z")
+    (one_began, one_ended), (two_began, two_ended) = _interval(one), _interval(two)
+    begin, end = max(one_began, two_began), min(one_ended, two_ended)
+    return begin < end or (begin == end and (one_began == one_ended or two_began == two_ended))
+
+
+def _interval(alert: Alert) -> tuple[str, str]:
+    return alert.began.removesuffix("Z"), (alert.ended or "~").removesuffix("Z")

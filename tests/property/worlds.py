@@ -119,12 +119,16 @@ def _fixes(rng: Rng, devices: Sequence[str], start_us: int, n_most: int) -> tupl
 
 
 def _trail(rng: Rng, device: str, start_us: int, n: int) -> tuple[Fixes, Any]:
-    steps_s = rng.choice([0, 0.5, 20, 60, 300, 930, 1500, 5000, 20_000], n, p=[0.02, 0.02, 0.15, 0.5, 0.2, 0.04, 0.04, 0.02, 0.01])
+    steps_s = rng.choice(
+        [0, 0.5, 20, 60, 300, 930, 1500, 5000, 20_000], n, p=[0.02, 0.02, 0.15, 0.5, 0.2, 0.04, 0.04, 0.02, 0.01]
+    )
     time_us = start_us + (np.cumsum(steps_s) * SECOND_US).astype(np.int64)
     stay = int(rng.choice([3, 5, 12]))
     east_m = np.repeat(rng.choice([0, 0, 140, 600, 900, 2500], n // stay + 1), stay)[:n] + rng.normal(0, 15, n)
     east_m += (rng.random(n) < 0.03) * 30_000
-    battery = np.clip(rng.choice([60, 24, 9]) + np.cumsum(rng.choice([-4, -1, 0, 1, 12], n, p=[0.1, 0.4, 0.3, 0.15, 0.05])), 0, 100)
+    battery = np.clip(
+        rng.choice([60, 24, 9]) + np.cumsum(rng.choice([-4, -1, 0, 1, 12], n, p=[0.1, 0.4, 0.3, 0.15, 0.05])), 0, 100
+    )
     battery = np.where(rng.random(n) < rng.choice([0.1, 1.0]), ABSENT, battery)
     fixes = Fixes.of(
         (device,), device=np.zeros(n), time_us=time_us,
@@ -220,7 +224,9 @@ def _changed(rng: Rng, raw: Raw, wearers: Sequence[str], devices: Sequence[str],
         rows[k] = _held(one, rows[k].get("properties", rows[k]).get("holds_from"))
     elif how == "end":
         end = {"id": name, "removed": True}
-        rows.append(_held({"type": "Feature", "geometry": None, "properties": end} if kind == "zone" else end, to_iso(from_us)))
+        rows.append(
+            _held({"type": "Feature", "geometry": None, "properties": end} if kind == "zone" else end, to_iso(from_us))
+        )
     else:
         rows.append(_held(one, to_iso(from_us)))
     return raw._replace(zones=tuple(rows)) if kind == "zone" else raw._replace(curfews=tuple(rows))
@@ -256,7 +262,9 @@ def _zone(rng: Rng, name: str, wearers: Sequence[str], start_us: int) -> Any:
 
 
 def _curfew(rng: Rng, name: str, wearers: Sequence[str], zones: Sequence[Any], start_us: int) -> Any:
-    discs = [{"lat": LAT, "lon": LON + float(rng.choice([0, 140, 600])) * EAST_E7 * 1e-7, "radius_m": 120.0} for _ in range(2)]
+    discs = [
+        {"lat": LAT, "lon": LON + float(rng.choice([0, 140, 600])) * EAST_E7 * 1e-7, "radius_m": 120.0} for _ in range(2)
+    ]
     places: list[Any] = discs[: rng.integers(1, 3)]
     named = [z["properties"]["id"] for z in zones if z["properties"].get("kind")]
     if named and rng.random() < 0.3:
@@ -319,7 +327,11 @@ def _worn(rng: Rng, wearers: Sequence[str], devices: Sequence[str], start_us: in
 
 
 def _activation(rng: Rng, device: str, wearer: str, from_us: int, to_us: int) -> Activation:
-    percentile, interval_s, upload_s = float(rng.choice([0.95, 0.68])), int(rng.choice([60, 300])), int(rng.choice([600, 60]))
+    percentile, interval_s, upload_s = (
+        float(rng.choice([0.95, 0.68])),
+        int(rng.choice([60, 300])),
+        int(rng.choice([600, 60])),
+    )
     return Activation(device, wearer, from_us, to_us, percentile, interval_s, upload_s, int(rng.choice([300, 0])))
 
 
@@ -376,7 +388,9 @@ def _pieces(steps: Sequence[Step]) -> list[tuple[int, Step]]:
     for number, step in enumerate(steps):
         if step.kind != "data":
             pieces.append((number, step))
-        pieces += [(number, step._replace(fixes=step.fixes.take(slice(k, k + 1)), events=())) for k in range(len(step.fixes))]
+        pieces += [
+            (number, step._replace(fixes=step.fixes.take(slice(k, k + 1)), events=())) for k in range(len(step.fixes))
+        ]
         pieces += [(number, step._replace(fixes=Fixes.empty(), events=(event,))) for event in step.events]
     return pieces
 
