@@ -16,6 +16,8 @@ from engine.times import SECOND_US, parse_time
 from engine.trail import NEVER_US, Piece, Trail
 from tagwatch.wearing import Wearing
 
+_MOST_LOST = 32
+"""Lost connections that are remembered one by one, so that each counts once however often and late it is told."""
 _Key = tuple[str, int]
 """An activation of a wearer: its device and when it began."""
 
@@ -27,6 +29,7 @@ class DeviceWatch:
         self._wearing, self._settings = wearing, settings
         self._events: dict[str, tuple[DeviceEvent, ...]] = {}
         self._memories: dict[str, dict[_Key, DeviceMemory]] = {}
+        self._lost: dict[str, list[DeviceEvent]] = {}  # connections, of those that were forgotten
         self._open: set[str] = set()  # whose findings any fix may change
         self._heard: dict[str, tuple[int, int]] = {}  # newest fix [us] and last contact [s] of who wears one device only
 
@@ -34,7 +37,10 @@ class DeviceWatch:
         """Take events of a wearer in, each once with its earliest arrival; returns whether any is news."""
         held = {_identity(e): e for e in self._events.get(wearer, ())}
         n_before, changed = len(held), False
+        lost = {_identity(e) for e in self._lost.get(wearer, ())}
         for event in events:
+            if _identity(event) in lost:
+                continue
             known = held.get(_identity(event))
             if known is None or event.received_s < known.received_s:
                 held[_identity(event)] = event
@@ -42,6 +48,16 @@ class DeviceWatch:
         if changed:
             self._events[wearer] = tuple(sorted(held.values(), key=lambda e: (e.time_us, e.kind, e.value, e.device)))
         return changed or len(held) != n_before
+
+    def may_know(self, wearer: str, events: Iterable[DeviceEvent]) -> bool:
+        """Whether one of these may be a lost connection that was known once: older than those that are remembered."""
+        lost = self._lost.get(wearer, ())
+        return len(lost) >= _MOST_LOST and any(e.kind == "disconnected" and e.time_us < lost[0].time_us for e in events)
+
+    def forgotten_contact_us(self, wearer: str) -> int:
+        """The last contact before what is in memory."""
+        memories = self._memories.get(wearer, {}).values()
+        return max((m.contact.last_us for m in memories if m.contact.last_us is not None), default=NEVER_US)
 
     def moved(self, names: Sequence[str], pieces: Sequence[Piece]) -> set[str]:
         """Whose findings these fixes may change, but for the length of those that go on."""
@@ -79,7 +95,11 @@ class DeviceWatch:
         wearer, mark_us = trail.wearer, int(trail.column("time_us")[trail.marked - 1])
         scenes = self._scenes(trail, as_of_us, since_us, mark_us)
         self._memories[wearer] = {(s.activation.device, s.activation.from_us): remember(s) for s in scenes}
-        self._events[wearer] = tuple(e for e in self._events.get(wearer, ()) if e.time_us > mark_us)
+        events = self._events.get(wearer, ())
+        self._events[wearer] = tuple(e for e in events if e.time_us > mark_us)
+        lost = [*self._lost.get(wearer, ()), *(e for e in events if e.time_us <= mark_us and e.kind == "disconnected")]
+        if lost:
+            self._lost[wearer] = sorted(lost, key=lambda e: e.time_us)[-_MOST_LOST:]
 
     def closed_before_us(self, trail: Trail, found: Iterable[Alert]) -> int:
         """An instant before which no device finding can change any more: a silence may be joined by one that begins soon."""
@@ -96,7 +116,7 @@ class DeviceWatch:
 
     def drop(self, wearer: str) -> None:
         """Forget everything about a wearer."""
-        for past in (self._events, self._memories, self._heard):
+        for past in (self._events, self._memories, self._heard, self._lost):
             past.pop(wearer, None)
 
     def _scenes(self, trail: Trail, as_of_us: int, since_us: int, to_us: int = 2**62) -> list[DeviceScene]:

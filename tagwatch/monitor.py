@@ -27,6 +27,7 @@ from alerts.zone_rules import zone_alerts
 from engine.activations import Activation, Activations
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
+from engine.times import SECOND_US
 from engine.trail import Piece, Trail
 from geofence.check import FilterSettings
 from geofence.curfew import Curfew
@@ -109,6 +110,7 @@ class Monitor:
 
     def take(self, fixes: Fixes, as_of_us: int, events: Sequence[DeviceEvent] = ()) -> Taken:
         """Merge a batch into the trails and bring the states up to date; what is dated in the future waits until it is past."""
+        waited = bool(self._ahead or self._events_ahead)
         batch, n_ahead = self._due_fixes(fixes, as_of_us)
         news, n_events_ahead, n_strangers = self._due_events(events, as_of_us)
         if not len(batch) and not news:
@@ -116,7 +118,12 @@ class Monitor:
         assigned = self._wearing.assign(batch)
         late = {w: p for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
         n_again = self._leave_out_known(assigned.pieces, late)
-        too_late = late.keys() | {w for w, es in news.items() if self._is_too_late(w, _earliest_us(es))}
+        too_late = late.keys() | {w for w, es in news.items() if self._are_too_late(w, es)}
+        if waited:  # what was dated ahead counts for contact when it came, which may be forgotten by now
+            heard = {w: int(p.fixes.received_s.min()) for w, p in assigned.pieces.items()}
+            for wearer, events_of in news.items():
+                heard[wearer] = min([heard.get(wearer, 2**62), *(e.received_s for e in events_of)])
+            too_late |= {w for w, at_s in heard.items() if self._is_forgotten(w, at_s * SECOND_US)}
         taken = self._take({w: p for w, p in assigned.pieces.items() if w not in too_late})
         told = [w for w, es in news.items() if w not in too_late and self._tell(w, es)]
         taken.recalled = sorted(too_late | (self.watch.lacking & {*taken.wearers, *told}))
@@ -136,7 +143,7 @@ class Monitor:
         n_again = 0
         for wearer, piece in list(late.items()) if self._known else ():
             assert self._known is not None
-            again = self._known(piece.fixes)
+            again = self._known(piece.fixes) & (piece.fixes.time_us <= self.trails[wearer].floor_us)
             n_again += int(np.count_nonzero(again))
             news = pieces[wearer] = piece.take(np.flatnonzero(~again))
             if not len(news):
@@ -355,6 +362,16 @@ class Monitor:
     def _is_too_late(self, wearer: str, time_us: int) -> bool:
         trail = self.trails.get(wearer)
         return trail is not None and time_us <= trail.floor_us
+
+    def _are_too_late(self, wearer: str, events: Sequence[DeviceEvent]) -> bool:
+        return self._is_too_late(wearer, _earliest_us(events)) or self._devices.may_know(wearer, events)
+
+    def _is_forgotten(self, wearer: str, heard_us: int) -> bool:
+        """Whether contact at an instant is among what was forgotten."""
+        trail = self.trails.get(wearer)
+        if trail is None or trail.is_whole:
+            return False
+        return heard_us < max(self._since.get(wearer, NEVER_US), self._devices.forgotten_contact_us(wearer))
 
     def _due_fixes(self, fixes: Fixes, as_of_us: int) -> tuple[Fixes, int]:
         waiting = concat([*self._ahead, fixes]) if self._ahead else fixes

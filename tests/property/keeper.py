@@ -108,7 +108,7 @@ class Keeper:
     # --- as the session does it
 
     def _begin(self) -> None:
-        self.monitor = Monitor(self.raw.read(), self._recall)
+        self.monitor = Monitor(self.raw.read(), self._recall, self._known)
         self.ledger = Ledger(max((row[2] + 1 for row in self.rows.values()), default=0))
         self._due: dict[str, int] = {}
         self._prolonged: set[str] = set()
@@ -203,6 +203,9 @@ class Keeper:
         mine = np.isin(np.array([*fixes.devices, ""])[fixes.device], list(devices)) if len(fixes) else slice(0, 0)
         return fixes.take(mine), [e for e in self.events if e.device in devices]
 
+    def _known(self, fixes: Fixes) -> Any:
+        return np.isin(_identities(fixes), _identities(concat(self.fixes)))
+
     def _devices(self) -> set[str]:
         """Without activations every device that sent anything is a wearer."""
         if self.raw.worn:
@@ -224,6 +227,12 @@ class Keeper:
                 self.ledger.reserve(alert.wearer, name, KEPT_US)
             else:
                 self.ledger.restore(Entry(name, version, alert, order))
+
+
+def _identities(fixes: Fixes) -> Any:
+    names = np.array([*fixes.devices, ""], object)[fixes.device]
+    rows = zip(names, fixes.time_us.tolist(), fixes.content().tolist(), strict=True)
+    return np.array([f"{name} {time_us} {content}" for name, time_us, content in rows], str)
 
 
 def _substance(alerts: Iterable[Alert]) -> list[Any]:
