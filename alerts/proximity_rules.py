@@ -96,9 +96,9 @@ def _in_force(version: int, scene: PairScene, due: list[int]) -> Iterable[_Part]
     if not done.meetings:
         return
     horizon = as_of + LOOK_AHEAD_US
-    # what begins at an instant shows just after it, what ends there at it
-    edges = [edge for start, end in scene.condition.in_force(as_of, horizon)[:2] for edge in (start + 1, end)]
-    due += [edge for edge in edges if as_of + 1 < edge < horizon]
+    # what begins at an instant shows just after it, what ends there at it; what begins now too
+    edges = [edge for start, end in scene.condition.in_force(as_of - 1, horizon)[:3] for edge in (start + 1, end)]
+    due += [edge for edge in edges if as_of < edge < horizon]
     windows = [window for window in scene.condition.in_force(done.meetings[0].start_us, horizon) if window[0] < as_of]
     for meeting in done.meetings:
         for window in windows:

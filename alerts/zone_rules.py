@@ -54,9 +54,9 @@ def _in_force(version: int, scene: Scene, due: list[int]) -> Iterable[Breach]:
     if not breaches:
         return
     horizon = as_of + LOOK_AHEAD_US
-    # what begins at an instant shows just after it, what ends there at it
-    edges = [edge for start, end in zone.in_force(as_of, horizon)[:2] for edge in (start + 1, end)]
-    due += [edge for edge in edges if as_of + 1 < edge < horizon]
+    # what begins at an instant shows just after it, what ends there at it; what begins now too
+    edges = [edge for start, end in zone.in_force(as_of - 1, horizon)[:3] for edge in (start + 1, end)]
+    due += [edge for edge in edges if as_of < edge < horizon]
     windows = [window for window in zone.in_force(breaches[0].start_us, horizon) if window[0] < as_of]
     for breach in breaches:
         for window in windows:

@@ -46,12 +46,18 @@ def couriers(url: str, notifiers: Mapping[str, Notifier], clock: Clock) -> Itera
         stopping.set()
         for thread in threads:
             thread.join(_LEAVE_S)
-        for notifier in notifiers.values():
-            _close(notifier)
 
 
 def _serve(url: str, kind: str, notifier: Notifier, clock: Clock, stopping: threading.Event) -> None:
-    """Deliver what is due until told to stop, and then once more; without the database wait for it to come back."""
+    """Deliver what is due until told to stop, and then once more; the notifier is closed by who used it last."""
+    try:
+        _serve_on(url, kind, notifier, clock, stopping)
+    finally:
+        _close(notifier)
+
+
+def _serve_on(url: str, kind: str, notifier: Notifier, clock: Clock, stopping: threading.Event) -> None:
+    """Deliver until told to stop; without the database wait for it to come back."""
     while True:
         try:
             with database.connect(url, 5.0) as connection:

@@ -10,6 +10,7 @@ from alerts.alert import Alert
 from alerts.device_memory import DeviceMemory
 from alerts.device_rules import device_alerts, may_move, remember, unsettled
 from alerts.device_scene import DeviceScene, DeviceSettings, Rows
+from engine import flags
 from engine.activations import Activation
 from engine.events import DeviceEvent
 from engine.times import SECOND_US, parse_time
@@ -51,8 +52,8 @@ class DeviceWatch:
 
     def may_know(self, wearer: str, events: Iterable[DeviceEvent]) -> bool:
         """Whether one of these may be a lost connection that was known once: older than those that are remembered."""
-        lost = self._lost.get(wearer, ())
-        return len(lost) >= _MOST_LOST and any(e.kind == "disconnected" and e.time_us < lost[0].time_us for e in events)
+        lost = self._lost.get(wearer, [])
+        return len(lost) >= _MOST_LOST and any(e.kind == "disconnected" and e.time_us <= lost[0].time_us for e in events)
 
     def forgotten_contact_us(self, wearer: str) -> int:
         """The last contact before what is in memory."""
@@ -102,10 +103,14 @@ class DeviceWatch:
             self._lost[wearer] = sorted(lost, key=lambda e: e.time_us)[-_MOST_LOST:]
 
     def closed_before_us(self, trail: Trail, found: Iterable[Alert]) -> int:
-        """An instant before which no device finding can change any more: a silence may be joined by one that begins soon."""
+        """An instant before which no device finding can change any more: a silence may be joined by one that begins soon, and
+        fixes after the trail's mark that were dated ahead count when they came (see `device_rules.follows`)."""
         gap_us = self._settings.merge_gap_us
         ended = [(parse_time(a.ended), a.subject) for a in found if a.rule == "tag.no_contact" and a.ended is not None]
-        return min((at for at, device in ended if self._last_contact_us(trail, device) < at + gap_us), default=2**62)
+        wrong = (trail.column("flags")[trail.marked :] & flags.CLOCK_WRONG) != 0
+        came_us = (trail.column("received_s")[trail.marked :][wrong] * SECOND_US).tolist()
+        joined = (at for at, device in ended if self._last_contact_us(trail, device) < at + gap_us)
+        return min([*came_us, *joined], default=2**62)
 
     def _last_contact_us(self, trail: Trail, device: str) -> int:
         mine = trail.column("device") == self._wearing.number.get(device, -1)

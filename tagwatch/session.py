@@ -219,6 +219,8 @@ class Session:
         affected, cause = self.monitor.revise(now), configuration.difference(before, now)
         lacking = affected & self.monitor.watch.lacking
         self._to_recall |= dict.fromkeys(sorted(lacking), cause)
+        if before.activations.rows and not now.activations.rows:  # every device is its own wearer again
+            self._to_recall |= dict.fromkeys(self.store.devices(), cause)
         self._settle(sorted(affected - lacking), now_us, cause=cause)
         log.info("configuration taken over", changed=cause, wearers=len(affected), to_read=len(lacking))
 
@@ -278,4 +280,7 @@ class Session:
         return configuration.load(self.connection, self._settings.filter_settings, self._settings.default_plan)
 
     def _load_routing(self) -> Routing:
-        return routing_of(self._settings, *configuration.load_teams(self.connection))
+        routing = routing_of(self._settings, *configuration.load_teams(self.connection))
+        for sentence in routing.unserved():
+            log.warning("nobody is told", what=sentence)
+        return routing

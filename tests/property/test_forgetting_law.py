@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from alerts.alert import Alert
 from engine.fixes import Fixes, concat
 from engine.times import HOUR_US, MINUTE_US, SECOND_US
+from geofence.curfew import read_curfews
 from tagwatch.monitor import NEVER_US, Conditions, Monitor
 from tagwatch.replay import replay
-from tests.property.test_ledger_law import SEED, T0_US, conditions, cut, text, world
+from tests.property.test_ledger_law import DAYS, LAT, LON, SEED, T0_US, conditions, cut, text, world
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
 
@@ -106,3 +107,28 @@ def test_a_long_trail_stays_short_in_memory() -> None:
     now_us = int(fixes.time_us.max())
     assert text(keeper.present(now_us)) == text(replay(fixes, rules, now_us).alerts)
     assert most < 700, most
+
+
+def test_curfews_that_leave_no_free_minute_can_be_forgotten() -> None:
+    """Windows that follow one another for ever, each of one curfew or of two in turns, are no reason to look back for ever."""
+    rng = np.random.default_rng(8)
+    rows = {"whole": [("00:00", "24:00")], "day": [("05:00", "20:00")], "night": [("19:00", "06:00")]}
+    place = {"lat": LAT, "lon": LON, "radius_m": 120}
+    curfews = read_curfews(
+        [
+            {"id": name, "wearer": "ann", "place": place, "timezone": "Europe/London",
+             "weekly": [{"days": DAYS, "start": start, "end": end} for start, end in windows]}
+            for name, windows in rows.items()
+        ]
+    )  # fmt: skip
+    rules, fixes = Conditions(curfews=curfews), world(rng, 150)
+    keeper, came = Keeper(rules), []
+    for batch in cut(rng, fixes.take(np.array(fixes.devices)[fixes.device] == "ann"), 40):
+        if len(batch):
+            now_us = int(batch.time_us.max())
+            batch.received_s[:] = now_us // SECOND_US
+            came.append(batch)
+            keeper.take(batch, now_us)
+            keeper.forget("ann", now_us)
+    assert keeper.monitor.trails["ann"].floor_us != NEVER_US
+    assert text(keeper.present(now_us)) == text(replay(concat(came), rules, now_us).alerts)

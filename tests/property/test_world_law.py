@@ -20,9 +20,14 @@ from tests.property.worlds import World, smallest, world
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the hash, where not compiled
 
-FOUND = [(2, 60), (12, 60), (31, 30), (43, 60), (47, 60), (100, 40), (182, 40), (315, 40)]
+FOUND = [
+    (2, 60), (12, 60), (31, 30), (43, 60), (47, 60), (100, 40), (182, 40), (315, 40), (1000099, 90), (1000314, 50), (1000315, 90),
+    (2004427, 90), (2004714, 50),
+]  # fmt: skip
 """Worlds that broke the law once: a place to watch for nobody, activations where there were none and none where there were,
-a curfew without an end, fixes dated ahead over a restart, identifiers that changed places and one that was given twice."""
+a curfew without an end, fixes dated ahead over a restart, identifiers that changed places and one that was given twice, a lost connection that was
+told again after it was forgotten, fixes dated ahead that were received before what was forgotten, and before the mark at which it was; a zone that
+holds from the very instant at which it is asked about."""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
