@@ -40,7 +40,9 @@ LONG_TRAIL = 32
 _AT_ONCE = 64
 """Wearers that are read from the store together."""
 _BUDGET_S = 0.25
-"""How long a refresh may take of the time of messages, for what can wait."""
+"""How long what can wait may take where no message does."""
+_SLICE_S, _MANY = 0.002, 1_000
+"""How long trails are cut after a batch, by which number of long ones."""
 
 log = structlog.get_logger("tagwatch.session")
 
@@ -96,6 +98,7 @@ class Session:
             with self.connection.transaction():
                 self._take(decoded, now_us, messages[0].received_us)
             self._count(messages, decoded)
+        self._forget_some(_SLICE_S if messages else _BUDGET_S)
         if not 0 <= now_us - self._refreshed_us < REFRESH_US:
             self._refreshed_us = now_us
             with self.connection.transaction():
@@ -205,8 +208,6 @@ class Session:
         give_up = time.monotonic() + _BUDGET_S
         while self._to_recall and time.monotonic() < give_up:
             self._recall_some(now_us)
-        while self._long and time.monotonic() < give_up:
-            self._forget(self._long.pop(), now_us)
 
     def _revise(self, now_us: int) -> None:
         """Take over what was imported since: whose past is in memory is decided anew at once, the others by and by."""
@@ -236,6 +237,16 @@ class Session:
     def _is_long(self, wearer: str) -> bool:
         trail = self.monitor.trails[wearer]
         return len(trail) - max(trail.base, trail.marked) >= LONG_TRAIL
+
+    def _forget_some(self, budget_s: float) -> None:
+        """Cut long trails for a little while: alerts must not wait for it, and where many wait longer is taken."""
+        if not self._long:
+            return
+        give_up = time.monotonic() + budget_s * max(1.0, len(self._long) / _MANY)
+        now_us = self.clock()
+        with self.connection.transaction():
+            while self._long and time.monotonic() < give_up:
+                self._forget(self._long.pop(), now_us)
 
     def _forget(self, wearer: str, now_us: int) -> None:
         """Cut a trail; alerts that are closed by that are brought to their last state before they leave memory."""
