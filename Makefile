@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 KERNELS := $(shell grep -ls '^@kernel' engine/*.py geofence/*.py crime_match/*.py tagwatch/simulate/*.py)
 
-.PHONY: default setup demo test lint bench docs clean
+.PHONY: default setup demo test lint bench nightly docs clean
 default: lint test
 
 setup: $(STAMP)
@@ -32,6 +32,11 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+
+# The long proofs: the ledger law over 10,000 random worlds (12 minutes), a hundred kills (10 minutes, needs mosquitto).
+nightly: setup
+	$(BIN)/python -m benchmarks.worlds --examples 10000 --seed 1
+	$(BIN)/python -m benchmarks.crashes --kills 100 --seed 1
 
 docs: setup
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py
