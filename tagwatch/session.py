@@ -6,6 +6,7 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -98,6 +99,7 @@ class Session:
             with self.connection.transaction():
                 self._take(decoded, now_us, messages[0].received_us)
             self._count(messages, decoded)
+        self._settle_overdue(_AT_ONCE if messages else _MANY, now_us)
         self._forget_some(_SLICE_S if messages else _BUDGET_S)
         if not 0 <= now_us - self._refreshed_us < REFRESH_US:
             self._refreshed_us = now_us
@@ -150,7 +152,7 @@ class Session:
         self.store.write_sequences(self._frontier.of(decoded.seqs))
         self.store.write_events(decoded.events)
         write_quarantine(self.connection, decoded.quarantined)
-        self._settle(sorted({*taken.moved, *self._overdue(now_us)}), now_us, received_us)
+        self._settle(taken.moved, now_us, received_us)
         self._long.update(wearer for wearer in taken.wearers if self._is_long(wearer))
         self.counts.duplicates += taken.n_duplicates
         self.counts.unassigned += taken.n_unassigned
@@ -178,6 +180,13 @@ class Session:
         if due_us < 2**62:
             heapq.heappush(self._due, (due_us, wearer))
 
+    def _settle_overdue(self, most: int, now_us: int) -> None:
+        """Decide anew, some at a time, whose alerts time alone may have changed: at seven in the evening many curfews begin."""
+        wearers = sorted(islice(self._overdue(now_us), most))
+        if wearers:
+            with self.connection.transaction():
+                self._settle(wearers, now_us)
+
     def _overdue(self, now_us: int) -> Iterator[str]:
         """Wearers whose alerts time alone may have changed."""
         while self._due and self._due[0][0] <= now_us:
@@ -197,8 +206,7 @@ class Session:
 
     def _refresh(self, now_us: int) -> None:
         self._revise(now_us)
-        wearers = {*self._overdue(now_us)}
-        wearers |= {w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))}
+        wearers = {w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))}
         self._prolonged.clear()
         taken = self.monitor.take(Fixes.empty(), now_us)  # what was dated ahead and whose time has come
         self._reload(taken.recalled)
