@@ -11,7 +11,7 @@ import threading
 import time
 import webbrowser
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +123,16 @@ def _start_tags(
 
 
 def _uploads(world: World, until_us: int) -> Fixes:
-    """What the tags send until an instant, in order of arrival; what they noted before the opening comes with it."""
+    """What the tags send from the opening until an instant, in order of arrival."""
     fixes = world.between(TOWN_FROM_US, until_us)
-    fixes = replace(fixes, received_s=np.maximum(fixes.received_s, OPENING_US // SECOND_US))
-    fixes = fixes.take(fixes.received_s * SECOND_US < until_us)
+    fixes = fixes.take((fixes.received_s * SECOND_US >= OPENING_US) & (fixes.received_s * SECOND_US < until_us))
     return fixes.take(np.lexsort((fixes.time_us, fixes.device, fixes.received_s)))
+
+
+def _before_opening(world: World) -> Fixes:
+    """What had come before the page opens: it is stored, as in a centre that has been at work for long."""
+    fixes = world.between(TOWN_FROM_US, OPENING_US)
+    return fixes.take(fixes.received_s * SECOND_US < OPENING_US)
 
 
 def _until_end(
@@ -171,7 +176,7 @@ def _tell(play: Play) -> None:
 
 def _summary(play: Play, service: Service, settings: Settings) -> dict[str, Any]:
     with database.connect(settings.database.url) as connection:
-        stored = FixStore(connection).count()
+        stored = FixStore(connection).count() - len(_before_opening(play.world))
         row = connection.execute("SELECT count(*) FROM alert WHERE condition <> 'retracted'").fetchone()
     published = play.published
     return {
@@ -190,6 +195,7 @@ def _prepare(settings: Settings, world: World) -> None:
             connection, OPENING_US, zones=world.zones, curfews=world.curfews, activations=Activations(world.activations),
             wearers=world.wearers, teams=world.teams,
         )  # fmt: skip
+        FixStore(connection).write(_before_opening(world))
 
 
 def _staged_crime(world: World) -> str:
