@@ -109,6 +109,20 @@ class FixStore:
         found[[k - 1 for (k,) in rows]] = True
         return found
 
+    def holds_events(self, events: Sequence[DeviceEvent]) -> set[DeviceEvent]:
+        """Which of these events are stored, and had arrived no later."""
+        rows = self.connection.execute(
+            "SELECT n.k FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[])"
+            " WITH ORDINALITY n (name, time, kind, value, received, k) JOIN device d USING (name) JOIN device_event e"
+            " ON e.device_id = d.device_id AND e.time = n.time AND e.kind = n.kind AND e.value = n.value"
+            " AND e.received <= n.received",
+            [
+                [e.device for e in events], [to_datetime(e.time_us) for e in events], [e.kind for e in events],
+                [e.value for e in events], [to_datetime(e.received_s * SECOND_US) for e in events],
+            ],
+        )  # fmt: skip
+        return {events[k - 1] for (k,) in rows}
+
     def nearest(self, time_us: int, *, before: bool) -> Fixes:
         """For every device its last fix before an instant, or its first after it."""
         query = sql.SQL(

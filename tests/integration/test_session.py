@@ -153,6 +153,11 @@ def test_what_is_forgotten_comes_back_when_a_late_fix_needs_it(life: Life) -> No
     assert sum(reason == "zone.exclusion: raised" for reason in life.reasons()) == 3
     life.send("bob", late, life.now_us)  # sent once more it is no news
     assert life.counts.recalls == before + 1
+    beat = [{"time": to_iso(T0_US + 30 * MINUTE_US), "event": "heartbeat"}]
+    for n_recalls in (2, 2):  # an event of the forgotten past has it read again once, sent once more it is no news
+        life.session.step([Message(life.now_us, "tags/bob/events", json.dumps(beat).encode())], life.log)
+        assert life.counts.recalls == before + n_recalls
+    assert life.ledger() == life.replayed()
     versions = life.reasons()
     life.restart()
     assert life.ledger() == life.replayed()
@@ -176,6 +181,20 @@ def test_a_change_takes_effect_at_its_own_time(life: Life) -> None:
     assert alert["ended"] == to_iso(T0_US + 50 * MINUTE_US)
     assert life.ledger() == life.replayed()
     assert any("changed: zone park" in reason for reason in life.reasons())
+
+
+def test_the_reason_stands_also_where_a_fix_comes_before_the_past_is_read(life: Life) -> None:
+    put(life, zones=zone())
+    for minute in range(200):
+        life.send("ann", [(minute, 1000.0 if 20 <= minute < 40 else 0.0)])
+    with database.connect(life.url) as connection, connection.transaction():
+        configuration.save(connection, life.now_us, from_us=T0_US, zones=zone(east_m=3000))
+    with life.session.connection.transaction():
+        life.session._revise(life.now_us)  # a refresh that has no time left for reading
+    assert "ann" in life.session.monitor.watch.lacking
+    life.send("ann", [(200, 0.0)])
+    assert "zone.exclusion: retracted: changed: zone park" in life.reasons()
+    assert life.ledger() == life.replayed()
 
 
 def test_a_curfew_and_its_home_change_within_a_night(life: Life) -> None:
