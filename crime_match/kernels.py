@@ -63,24 +63,6 @@ def speed_needed_mps(before_m: float, after_m: float, elapsed_s: float, left_s: 
 
 
 @kernel
-def speed_bounds_mps(
-    before_m: Any, before_radius_m: Any, after_m: Any, after_radius_m: Any, vicinity_m: float,
-    elapsed_s: Any, left_s: Any, gap_s: Any,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    """Bounds below and above of `lowest_speeds_mps` from the distances of the two fixes to the crime alone; (n,) each.
-
-    Below: every point of the vicinity is at least (distance - vicinity radius) away. Above: the crime's own place will do.
-    """
-    n = len(before_m)
-    low, high = np.empty(n, np.float64), np.empty(n, np.float64)
-    for i in range(n):
-        before, after = before_m[i] - before_radius_m[i], after_m[i] - after_radius_m[i]
-        low[i] = speed_needed_mps(before - vicinity_m, after - vicinity_m, elapsed_s[i], left_s[i], gap_s[i])
-        high[i] = speed_needed_mps(before, after, elapsed_s[i], left_s[i], gap_s[i])
-    return low, high
-
-
-@kernel
 def lowest_speed_mps(
     x1: float, y1: float, r1: float, x2: float, y2: float, r2: float, vicinity_m: float,
     elapsed_s: float, left_s: float, gap_s: float,
@@ -128,17 +110,6 @@ def _speed_at(
     x = along + vicinity_m * math.sin(angle)
     y = max(0.0, off - vicinity_m * math.cos(angle))
     return speed_needed_mps(math.hypot(x, y) - r1, math.hypot(x - axis, y) - r2, elapsed_s, left_s, gap_s)
-
-
-@kernel
-def lowest_speeds_mps(
-    x1: Any, y1: Any, r1: Any, x2: Any, y2: Any, r2: Any, vicinity_m: float, elapsed_s: Any, left_s: Any, gap_s: Any
-) -> NDArray[np.float64]:
-    """`lowest_speed_mps` of n pairs of fixes: columns of shape (n,) [m, s] to speeds (n,) [m/s]."""
-    out = np.empty(len(x1), np.float64)
-    for i in range(len(out)):
-        out[i] = lowest_speed_mps(x1[i], y1[i], r1[i], x2[i], y2[i], r2[i], vicinity_m, elapsed_s[i], left_s[i], gap_s[i])
-    return out
 
 
 @kernel

@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from crime_match import kernels
 from crime_match.explanations import AHEAD, MARGIN, bounding_pairs
-from crime_match.plane import around, distortion_m
 from crime_match.question import Question
+from crime_match.reach_kernels import lowest_of_pairs
 from crime_match.trails import WearerTrail
-from engine.kernels import distances_m
 
-TOLERANCE_M = 1e-3
-"""Every disc is widened by it, so that rounding never excludes; the plane's distortion comes on top."""
 _LEAST_S = 1e-6
 _IMPOSSIBLE_MPS = 299_792_458.0
 
@@ -100,33 +97,10 @@ def _seconds(length_us: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[
 
 def _lowest_speed(question: Question, trail: WearerTrail, used: NDArray[np.int64], pairs: _Pairs) -> float:
     """The least of all pairs: bounds by distance alone leave few, and those are solved exactly."""
-    lats_e7, lons_e7 = trail.fixes.lat_e7[used], trail.fixes.lon_e7[used]
-    n = len(used)
-    place = np.full(n, question.lat_e7, np.int32), np.full(n, question.lon_e7, np.int32)
-    distance_m = distances_m(*place, lats_e7, lons_e7)
-    radius_m = trail.exclusion_m[used] + TOLERANCE_M + distortion_m(distance_m, question.reach_m)
-    vicinity_m = question.reach_m + TOLERANCE_M
-    # A row at the end, which the index -1 means, stands for a fix that is not there: it bounds nothing.
-    distance_m, radius_m = np.append(distance_m, 0.0), np.append(radius_m, np.inf)
-    times = pairs.elapsed_s, pairs.left_s, pairs.gap_s
-    low, high = kernels.speed_bounds_mps(
-        distance_m[pairs.before], radius_m[pairs.before], distance_m[pairs.after], radius_m[pairs.after], vicinity_m, *times
-    )
-    # The kernel's distances are true to 1 mm, the plane's to nanometres: what is within a hair is solved too.
-    kept = np.flatnonzero(low <= high.min() * (1.0 + 1e-3) + 1e-3)
-    if high.min() == 0.0:
-        return 0.0
-    before, after = pairs.before[kept], pairs.after[kept]
-    present = np.union1d(before, after)
-    x, y = np.zeros(n + 1), np.zeros(n + 1)
-    real = present[present >= 0]
-    x[real], y[real] = around(question.lat_e7, question.lon_e7, lats_e7[real], lons_e7[real])
-    # A fix that is not there takes the place of the other one: the axis through both then goes through the one.
-    one, two = np.where(before >= 0, before, after), np.where(after >= 0, after, before)
-    speeds = kernels.lowest_speeds_mps(
-        x[one], y[one], radius_m[before], x[two], y[two], radius_m[after], vicinity_m, *(t[kept] for t in times)
-    )
-    return float(speeds.min())
+    return float(lowest_of_pairs(
+        question.lat_e7, question.lon_e7, question.reach_m, trail.fixes.lat_e7[used], trail.fixes.lon_e7[used],
+        trail.exclusion_m[used], *pairs,
+    ))  # fmt: skip
 
 
 def _span(pairs: _Pairs, used: NDArray[np.int64]) -> NDArray[np.int64]:

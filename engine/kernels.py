@@ -61,8 +61,15 @@ def distance_m(lat1_e7: Any, lon1_e7: Any, lat2_e7: Any, lon2_e7: Any) -> float:
 
 @kernel
 def vincenty_m(lat1: float, lat2: float, dlon: float) -> float:
-    """Vincenty 1975, Survey Review 23(176), inverse [radians to m], to 0.1 mm; near the antipode, where it does not
-    converge, the great circle on the mean sphere (within 0.6 %)."""
+    """The distance alone of `vincenty`."""
+    return vincenty(lat1, lat2, dlon)[0]
+
+
+@kernel
+def vincenty(lat1: float, lat2: float, dlon: float) -> tuple[float, float]:
+    """Distance and azimuth at the first point: Vincenty 1975, Survey Review 23(176), inverse [radians to m, radians].
+
+    To 0.1 mm; near the antipode, where it does not converge, the great circle on the mean sphere (within 0.6 %)."""
     b_m = _A_M * (1.0 - _F)
     u1, u2 = math.atan((1.0 - _F) * math.tan(lat1)), math.atan((1.0 - _F) * math.tan(lat2))
     su1, cu1, su2, cu2 = math.sin(u1), math.cos(u1), math.sin(u2), math.cos(u2)
@@ -71,7 +78,7 @@ def vincenty_m(lat1: float, lat2: float, dlon: float) -> float:
         sl, cl = math.sin(lam), math.cos(lam)
         ss = math.sqrt((cu2 * sl) ** 2 + (cu1 * su2 - su1 * cu2 * cl) ** 2)
         if ss == 0.0:
-            return 0.0
+            return 0.0, 0.0
         cs = su1 * su2 + cu1 * cu2 * cl
         sigma = math.atan2(ss, cs)
         sa = cu1 * cu2 * sl / ss
@@ -85,9 +92,26 @@ def vincenty_m(lat1: float, lat2: float, dlon: float) -> float:
             big_a = 1.0 + k2 / 16384.0 * (4096.0 + k2 * (-768.0 + k2 * (320.0 - 175.0 * k2)))
             big_b = k2 / 1024.0 * (256.0 + k2 * (-128.0 + k2 * (74.0 - 47.0 * k2)))
             inner = cs * (2.0 * c2m * c2m - 1.0) - big_b / 6.0 * c2m * (4.0 * ss * ss - 3.0) * (4.0 * c2m * c2m - 3.0)
-            return b_m * big_a * (sigma - big_b * ss * (c2m + big_b / 4.0 * inner))
+            azimuth = math.atan2(cu2 * sl, cu1 * su2 - su1 * cu2 * cl)
+            return b_m * big_a * (sigma - big_b * ss * (c2m + big_b / 4.0 * inner)), azimuth
     h = math.sin((lat2 - lat1) * 0.5) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin(dlon * 0.5) ** 2
-    return 2.0 * 6_371_008.8 * math.asin(min(1.0, math.sqrt(h)))
+    y, x = (
+        math.sin(dlon) * math.cos(lat2),
+        math.cos(lat1) * math.sin(lat2) - math.sin(lat1) * math.cos(lat2) * math.cos(dlon),
+    )
+    return 2.0 * 6_371_008.8 * math.asin(min(1.0, math.sqrt(h))), math.atan2(y, x)
+
+
+@kernel
+def offset_m(lat_e7: Any, lon_e7: Any, to_lat_e7: Any, to_lon_e7: Any) -> tuple[float, float]:
+    """A place as seen from another, x east and y north [m]: distance and direction are true (azimuthal equidistant)."""
+    dlon = np.int64(to_lon_e7) - np.int64(lon_e7)
+    if dlon > 1_800_000_000:
+        dlon -= 3_600_000_000
+    elif dlon < -1_800_000_000:
+        dlon += 3_600_000_000
+    apart_m, azimuth = vincenty(lat_e7 * _RAD_PER_E7, to_lat_e7 * _RAD_PER_E7, dlon * _RAD_PER_E7)
+    return apart_m * math.sin(azimuth), apart_m * math.cos(azimuth)
 
 
 @kernel

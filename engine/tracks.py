@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from engine.track_kernels import AHEAD, fill_joining
+
+_MOST_TICKS = 2**32 - 1
 
 
 class Tracks(NamedTuple):
@@ -12,16 +18,57 @@ class Tracks(NamedTuple):
 
     start (n_wearers + 1,) int64; tick (n,) uint32 or int64: the time is base_us + tick * tick_us, exactly; lat_e7, lon_e7
     (n,) int32; error (n,) uint16 or int32: row of `radii_cm`; radii_cm (m, 2) int32: the reported circle, and the exclusion
-    radius rounded up [cm]; joining (n,) uint8: the lowest whole speed [m/s] at which the fix contradicts none of its
-    neighbours (255: that or more).
+    radius rounded up [cm]; joining (n,) uint8: the lowest whole speed [m/s] at which the fix contradicts none of the AHEAD
+    fixes before and after it (255: that or more).
     """
 
     base_us: int
     tick_us: int
-    start: NDArray[Any]
+    start: NDArray[np.int64]
     tick: NDArray[Any]
-    lat_e7: NDArray[Any]
-    lon_e7: NDArray[Any]
+    lat_e7: NDArray[np.int32]
+    lon_e7: NDArray[np.int32]
     error: NDArray[Any]
-    radii_cm: NDArray[Any]
-    joining: NDArray[Any]
+    radii_cm: NDArray[np.int32]
+    joining: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+    @property
+    def n_wearers(self) -> int:
+        """How many wearers there are, those without a fix too."""
+        return len(self.start) - 1
+
+
+def pack(
+    start: NDArray[np.int64], time_us: NDArray[np.int64], lat_e7: NDArray[np.int32], lon_e7: NDArray[np.int32],
+    radius_m: NDArray[np.float64], exclusion_m: NDArray[np.float64],
+) -> Tracks:  # fmt: skip
+    """Fixes that carry weight (n,) of wearers one after the other, each in time order, to Tracks."""
+    base_us, tick_us, tick = _ticks(time_us)
+    error, radii_cm = _error_rows(np.rint(radius_m * 100.0), np.ceil(exclusion_m * 100.0))
+    joining = np.zeros(len(tick), np.uint8)
+    fill_joining(tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, AHEAD, joining)
+    return Tracks(base_us, tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, joining)
+
+
+def _ticks(time_us: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]]:
+    """Times as whole steps from the first one, in the longest step that tells them all exactly."""
+    if not len(time_us):
+        return 0, 1, np.empty(0, np.uint32)
+    base_us = int(time_us.min())
+    since = time_us - base_us
+    tick_us = int(np.gcd.reduce(since)) or 1
+    ticks = since // tick_us
+    return base_us, tick_us, ticks.astype(np.uint32) if int(ticks.max()) <= _MOST_TICKS else ticks
+
+
+def _error_rows(
+    circle_cm: NDArray[np.float64], exclusion_cm: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Which row of the distinct pairs of radii each fix has, and these rows."""
+    both = (circle_cm.astype(np.int64) << 32) | exclusion_cm.astype(np.int64)
+    row, pairs = pd.factorize(both)
+    radii_cm = np.column_stack([pairs >> 32, pairs & 0xFFFF_FFFF]).astype(np.int32).reshape(-1, 2)
+    return row.astype(np.uint16 if len(pairs) <= 2**16 else np.int32), radii_cm

@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from crime_match.kernels import contradictions, lowest_speed_mps, speed_bounds_mps
-from crime_match.plane import around
+from crime_match.kernels import contradictions, lowest_speed_mps
 from crime_match.question import Question
-from crime_match.reach import TOLERANCE_M, reach_of
+from crime_match.reach import reach_of
+from crime_match.reach_kernels import TOLERANCE_M, gap_speed_mps, parallel_m
 from crime_match.trails import WearerTrail
 from engine.fixes import Fixes
 from engine.kernels import distance_m
@@ -79,12 +79,47 @@ def test_lowest_speed_against_zooming_grids(prism, vicinity_m, gap_s, cut):
     least_s = min(elapsed_s, left_s)
     assert got <= oracle + 1e-6 / least_s + 1e-9 * oracle
     assert got >= oracle * (1 - 1e-6) - 1e-6 / least_s
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    prism=prisms, vicinity_m=st.floats(1, 2000), gap_s=st.floats(1, 4000),
+    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)), lat=st.floats(-89, 89), far=st.sampled_from([1, 1, 30, 1000]),
+    has=st.sampled_from([(True, True), (True, False), (False, True)]), limit_mps=st.floats(0, 300),
+)  # fmt: skip
+def test_bounds_never_tell_other_than_the_exact_speed(prism, vicinity_m, gap_s, cut, lat, far, has, limit_mps):
+    """Below, above and solved: the same side of a limit, and where neither is asked for, the same speed to a millimetre."""
     x1, y1, r1, x2, y2, r2 = prism
-    columns = (np.array([value]) for value in (math.hypot(x1, y1), r1, math.hypot(x2, y2), r2))
-    times = (np.array([value]) for value in (elapsed_s, left_s, gap_s))
-    low, high = speed_bounds_mps(*columns, vicinity_m, *times)
-    assert low[0] <= got * (1 + 1e-12) + 1e-9 / least_s
-    assert got <= high[0] * (1 + 1e-12) + 1e-9 / least_s
+    lat_e7, lon_e7 = round(lat * 1e7), 1_799_990_000
+    ends = [
+        WGS84.fwd(lon_e7 / 1e7, lat_e7 / 1e7, math.degrees(math.atan2(x, y)), far * math.hypot(x, y))
+        for x, y in ((x1, y1), (x2, y2))
+    ]
+    fixes = [(round(b * 1e7), round(a * 1e7)) for a, b, _ in ends]
+    opens, closes = min(cut) * gap_s, max(cut) * gap_s
+    both = has == (True, True)
+    times = (
+        max(closes, 1e-6) if has[0] else math.inf, max(gap_s - opens, 1e-6) if has[1] else math.inf,
+        gap_s if both else math.inf,
+    )  # fmt: skip
+    args = (lat_e7, lon_e7, parallel_m(float(lat_e7)), vicinity_m, has[0], *fixes[0], r1, has[1], *fixes[1], r2, *times)
+    exact = gap_speed_mps(*args, -1.0, math.inf)
+    drawn = []
+    for lat2, lon2 in fixes:
+        azimuth, _, apart = WGS84.inv(lon_e7 / 1e7, lat_e7 / 1e7, lon2 / 1e7, lat2 / 1e7)
+        drawn += [apart * math.sin(math.radians(azimuth)), apart * math.cos(math.radians(azimuth))]
+    if not has[0]:
+        drawn[:2] = drawn[2:]
+    if not has[1]:
+        drawn[2:] = drawn[:2]
+    plain = lowest_speed_mps(
+        drawn[0], drawn[1], r1 if has[0] else math.inf, drawn[2], drawn[3], r2 if has[1] else math.inf, vicinity_m, *times
+    )
+    least_s = min(times)
+    assert exact <= plain + 1e-9
+    widened_m = 0.01 if far < 1000 else 3.0 * vicinity_m + 1.0  # the tolerance and the plane's distortion, at both fixes
+    assert exact >= plain - 2 * widened_m / least_s - 1e-9
+    assert (gap_speed_mps(*args, limit_mps, limit_mps) <= limit_mps) == (exact <= limit_mps)
 
 
 @settings(max_examples=300, deadline=None)
@@ -177,7 +212,9 @@ def test_required_speed_of_a_trail_against_the_law_gap_by_gap(rows, window, unce
     trail = trail_of([row[:2] for row in rows], times_us, [row[2] for row in rows])
     question = Question(LAT, LON, start_us, end_us, uncertainty_m=uncertainty_m, pad_us=0, max_speed_mps=10_000.0)
     fixes = trail.fixes
-    x, y = around(question.lat_e7, question.lon_e7, fixes.lat_e7, fixes.lon_e7)
+    n = len(fixes)
+    azimuth, _, apart_m = WGS84.inv(np.full(n, LON), np.full(n, LAT), fixes.lon_e7 / 1e7, fixes.lat_e7 / 1e7)
+    x, y = apart_m * np.sin(np.radians(azimuth)), apart_m * np.cos(np.radians(azimuth))
     oracle = math.inf
     for gap in range(-1, len(rows)):
         opens = start_us if gap < 0 else max(start_us, times_us[gap])

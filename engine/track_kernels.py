@@ -1,0 +1,86 @@
+"""Kernels over Tracks: which fixes contradict their neighbours at which speed, and the summary of each hour."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from engine.jit import kernel
+from engine.kernels import distance_m
+
+AHEAD = 32
+"""Each fix is compared with so many before and after it."""
+_MOST_M_PER_E7 = 0.01118  # no 1e-7 degree is longer, of latitude or of longitude
+HOUR_US = 3_600_000_000
+FOREVER_S = 2**31 - 1
+"""A gap that has no end."""
+
+
+@kernel
+def fill_joining(
+    tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, ahead: int, out: Any
+) -> None:
+    """Write to out (n,) uint8 the lowest whole speed [m/s] at which a fix contradicts none of its neighbours.
+
+    Two fixes contradict each other at a speed where their distance, both exclusion radii used up, is more than that speed
+    times the time between them. A fix not in doubt at a speed v (out <= v) is in no contradiction at v.
+    """
+    for w in range(len(start) - 1):
+        for i in range(start[w], start[w + 1]):
+            for j in range(i + 1, min(i + 1 + ahead, start[w + 1])):
+                radii_m = 0.01 * (np.int64(radii_cm[error[i], 1]) + np.int64(radii_cm[error[j], 1]))
+                dt_s = float((np.int64(tick[j]) - np.int64(tick[i])) * tick_us) * 1e-6
+                known = min(out[i], out[j])
+                near_m = radii_m + known * dt_s
+                dlat = float(np.int64(lat_e7[j]) - np.int64(lat_e7[i]))
+                dlon = float(np.int64(lon_e7[j]) - np.int64(lon_e7[i]))
+                if (dlat * dlat + dlon * dlon) * (_MOST_M_PER_E7 * _MOST_M_PER_E7) <= near_m * near_m:
+                    continue
+                apart_m = distance_m(lat_e7[i], lon_e7[i], lat_e7[j], lon_e7[j]) - radii_m
+                if apart_m <= 0.0:
+                    continue
+                code = 255
+                if apart_m < 254.0 * dt_s:
+                    code = math.ceil(apart_m / dt_s + 1e-6)
+                out[i] = max(out[i], code)
+                out[j] = max(out[j], code)
+
+
+@kernel
+def fill_hours(
+    first_hour: int, base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any,
+    joining: Any, box: Any, reach_cm: Any, gap_s: Any, fastest: Any, count: Any,
+) -> None:  # fmt: skip
+    """Fill the columns of `engine.hours.Hours` (n_hours, n_wearers): what bounds each wearer in each hour.
+
+    A gap between two fixes that follow each other, and those before the first and after the last, which have no end, counts
+    in every hour that it meets; the fixes at its ends bound the wearer there.
+    """
+    n_hours = len(count)
+    for w in range(len(start) - 1):
+        a, b = start[w], start[w + 1]
+        if a == b:
+            continue
+        for g in range(a - 1, b):
+            before, after = max(g, a), min(g + 1, b - 1)
+            at_us = base_us + np.int64(tick[before]) * tick_us
+            to_us = base_us + np.int64(tick[after]) * tick_us
+            opens = at_us // HOUR_US - first_hour if g >= a else 0
+            closes = to_us // HOUR_US - first_hour if g + 1 < b else n_hours - 1
+            long_s = FOREVER_S if g < a or g + 1 == b else min(-((at_us - to_us) // 1_000_000), FOREVER_S - 1)
+            south, north = min(lat_e7[before], lat_e7[after]), max(lat_e7[before], lat_e7[after])
+            west, east = min(lon_e7[before], lon_e7[after]), max(lon_e7[before], lon_e7[after])
+            reach = max(radii_cm[error[before], 1], radii_cm[error[after], 1])
+            fast = max(joining[before], joining[after])
+            for h in range(opens, closes + 1):
+                box[h, w, 0] = min(box[h, w, 0], south)
+                box[h, w, 1] = min(box[h, w, 1], west)
+                box[h, w, 2] = max(box[h, w, 2], north)
+                box[h, w, 3] = max(box[h, w, 3], east)
+                reach_cm[h, w] = max(reach_cm[h, w], reach)
+                gap_s[h, w] = max(gap_s[h, w], long_s)
+                fastest[h, w] = max(fastest[h, w], fast)
+            if g >= a:
+                count[opens, w] += 1
