@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from engine.jit import kernel
 from engine.kernels import distance_m
 
+OVERLAP = 0.5
+"""A fix places where at least this share of its circle lies in the vicinity (the ministry's rule)."""
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 _GOLDEN_STEPS = 64  # 0.618^64 = 4e-14 of half a turn: below a micrometre for a vicinity of 1000 km
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crime_match.crime import Crime
 from crime_match.kernels import lens_share
 from crime_match.match import Match
 from crime_match.passage import Passage, coverage, passage_of, worst_gap_s
 from crime_match.question import Question
+from crime_match.tag_state import TagState
 from crime_match.trails import Presence, WearerTrail
 from crime_match.verdicts import VERDICTS, verdict_of
 from crime_match.visits import Visit, dwell_s, visits_of
@@ -27,14 +29,18 @@ def near(question: Question, trails: Iterable[WearerTrail], presence: Presence |
 
     Without `presence` (the posterior of the zone filter) `probability` is null and support at most weak.
     """
-    return sorted((match_of(question, trail, presence) for trail in trails), key=_rank)
+    asked = (trail for trail in trails if trail.is_asked(question.start_us, question.end_us))
+    return sorted((match_of(question, trail, presence) for trail in asked), key=rank)
 
 
-def match_of(question: Question, trail: WearerTrail, presence: Presence | None = None) -> Match:
-    """The match of one wearer."""
+def match_of(
+    question: Question, trail: WearerTrail, presence: Presence | None = None, tag: TagState | None = None,
+    crime: Crime | None = None,
+) -> Match:  # fmt: skip
+    """The match of one wearer; `tag` is the state of the trail's tags where it is known, `crime` what was asked about."""
     passage = passage_of(question, trail)
     posterior = _posterior(question, trail, passage, presence)
-    verdict = verdict_of(question, trail, passage, posterior)
+    verdict = verdict_of(question, trail, passage, posterior, tag)
     visits = visits_of(trail, passage)
     closest = passage.closest
     closest_at = None if closest is None else to_iso(int(trail.fixes.time_us[passage.fix_indices[closest]]))
@@ -58,23 +64,27 @@ def match_of(question: Question, trail: WearerTrail, presence: Presence | None =
         reasons=verdict.reasons,
         before=_outside_record(question, trail, passage.before),
         after=_outside_record(question, trail, passage.after),
+        crime=crime.reference if crime else None,
+        force=crime.force if crime else None,
     )
 
 
-def _rank(match: Match) -> tuple[int, float, str]:
+def rank(match: Match) -> tuple[int, float, str]:
+    """The order in which matches are told: by verdict, closest approach, wearer."""
     return VERDICTS.index(match.verdict), math.inf if match.closest_m is None else match.closest_m, match.wearer
 
 
 def _posterior(
     question: Question, trail: WearerTrail, passage: Passage, presence: Presence | None
 ) -> NDArray[np.float64] | None:
-    """Posteriors of the window's fixes on the grid of 1e-6; the filter sees the whole trail."""
+    """Posteriors of the window's fixes on the grid of 1e-6."""
     if presence is None or not len(passage.fix_indices):
         return None
-    whole = np.asarray(presence(trail, question.lat_e7, question.lon_e7, question.radius_m), np.float64)
-    if whole.shape != (len(trail.fixes),):
-        raise ValueError(f"presence gave shape {whole.shape}, expected ({len(trail.fixes)},)")
-    return np.round(whole[passage.fix_indices], 6)
+    first, last = int(passage.fix_indices[0]), int(passage.fix_indices[-1]) + 1
+    found = np.asarray(presence(trail, first, last, question.lat_e7, question.lon_e7, question.radius_m), np.float64)
+    if found.shape != (last - first,):
+        raise ValueError(f"presence gave shape {found.shape}, expected ({last - first},)")
+    return np.round(found, 6)
 
 
 def _highest(passage: Passage, posterior: NDArray[np.float64] | None) -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from crime_match.crime import Crime
+from crime_match.kernels import OVERLAP
 from engine.errors import InputError
 from engine.times import MINUTE_US, in_range, to_iso
 
-OVERLAP = 0.5
-"""A fix places where at least this share of its circle lies in the vicinity (the ministry's rule)."""
 STRONG_POSTERIOR = 0.95
 STRONG_FIXES = 2
 COVERED_US = 150_000_000
@@ -82,6 +82,21 @@ class Question:
             "max_speed_mps": float(self.max_speed_mps), "min_fixes": self.min_fixes, "overlap": OVERLAP,
             "strong_posterior": STRONG_POSTERIOR, "strong_fixes": STRONG_FIXES, "covered_s": COVERED_US / 1e6,
         }  # fmt: skip
+
+
+class Parameters(NamedTuple):
+    """What is asked of every crime alike; see `Question`."""
+
+    radius_m: float = 100.0
+    pad_us: int = 10 * MINUTE_US
+    max_speed_mps: float = 55.0
+    min_fixes: int = 1
+
+    def ask(self, crime: Crime) -> Question:
+        """The question about one crime."""
+        return Question(
+            crime.lat, crime.lon, crime.from_us, crime.to_us, uncertainty_m=crime.uncertainty_m, **self._asdict()
+        )
 
 
 def _within(field: str, value: float, low: float, high: float, expected: str) -> None:

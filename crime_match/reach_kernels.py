@@ -17,7 +17,7 @@ from engine.kernels import distance_m, offset_m
 TOLERANCE_M = 1e-3
 _LEAST_S = 1e-6
 _LEAST_CURVATURE_RADIUS_M = 6_356_752.0  # where the Gaussian curvature of WGS84 is largest, at the equator
-_LEAST_M_PER_E7 = 0.01105  # no 1e-7 degree of latitude is shorter
+LEAST_M_PER_E7 = 0.01105  # no 1e-7 degree of latitude is shorter
 _WIDE_E7 = 200_000_000.0  # 20 degrees
 
 
@@ -43,7 +43,7 @@ def parallel_m(lat_e7: float) -> float:
     """Metres that 1e-7 degree of longitude has at least, between a place at this latitude and any within 200 km of it."""
     most = min(abs(lat_e7) * 1e-7 + 2.0, 90.0)
     here, there = math.cos(math.radians(lat_e7 * 1e-7)), math.cos(math.radians(most))
-    return 0.98 * _LEAST_M_PER_E7 * math.sqrt(max(0.0, here * there))
+    return 0.98 * LEAST_M_PER_E7 * math.sqrt(max(0.0, here * there))
 
 
 @kernel
@@ -54,7 +54,7 @@ def apart_at_least_m(dlat_e7: float, dlon_e7: float, parallel: float) -> float:
     is taken no further than at 20 degrees. Where the other place is more than 200 km off, 200 km is the bound by longitude.
     """
     dlon = min(abs(dlon_e7), _WIDE_E7)
-    return max(abs(dlat_e7) * _LEAST_M_PER_E7, min(dlon * parallel, 200_000.0))
+    return max(abs(dlat_e7) * LEAST_M_PER_E7, min(dlon * parallel, 200_000.0))
 
 
 @kernel
@@ -65,7 +65,7 @@ def around_e7(lon_e7: Any, crime_lon_e7: int) -> float:
 
 
 @kernel
-def seconds(length_us: int) -> float:
+def seconds(length_us: Any) -> float:
     """A length of time as seconds, no less than a microsecond."""
     return max(length_us * 1e-6, _LEAST_S)
 

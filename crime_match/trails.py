@@ -1,8 +1,9 @@
-"""What the match is given of one wearer: fixes in time order with their errors and flags, activations, device events."""
+"""What the match is given of wearers: fixes in time order with their errors and flags, activations, device events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from engine.activations import Activation
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from engine.flags import WEIGHTLESS
+from engine.hours import Hours, summarise
+from engine.tracks import Tracks, pack
+from engine.trail import Arranged
 
 
 class WearerTrail(NamedTuple):
@@ -34,6 +38,10 @@ class WearerTrail(NamedTuple):
     activations: Sequence[Activation] = ()
     events: Sequence[DeviceEvent] = ()
 
+    def is_asked(self, start_us: int, end_us: int) -> bool:
+        """Whether an answer about this window names the wearer: there are fixes, or a tag was worn."""
+        return len(self.fixes) > 0 or any(row.from_us < end_us and row.to_us > start_us for row in self.activations)
+
     def carries_weight(self) -> NDArray[np.bool_]:
         """Which fixes carry weight in a decision; shape (n,)."""
         weight: NDArray[np.bool_] = (self.flags & WEIGHTLESS) == 0
@@ -44,5 +52,54 @@ class WearerTrail(NamedTuple):
         return self.fixes.devices[int(self.fixes.device[index])]
 
 
-Presence = Callable[[WearerTrail, int, int, float], NDArray[np.float64]]
-"""(trail, lat_e7, lon_e7, radius_m) to the posterior of presence in that circle at each fix (n,); nan where none."""
+class Trails:
+    """All wearers' trails in flat columns, wearer after wearer by name; made once, asked many questions.
+
+    rows: arranged, flagged on both sides, with exclusion radii rounded up to centimetres; start (n_wearers + 1,) int64.
+    """
+
+    def __init__(
+        self, wearers: Sequence[str], start: NDArray[np.int64], rows: Arranged,
+        activations: Mapping[str, Sequence[Activation]], events: Mapping[str, Sequence[DeviceEvent]],
+    ) -> None:  # fmt: skip
+        self.wearers, self.start, self.rows = tuple(wearers), start, rows
+        self._activations, self._events = activations, events
+        rows.exclusion_m[:] = np.ceil(rows.exclusion_m * 100.0) / 100.0
+
+    def __len__(self) -> int:
+        return len(self.wearers)
+
+    def __iter__(self) -> Iterator[WearerTrail]:
+        return (self[k] for k in range(len(self)))
+
+    def __getitem__(self, k: int) -> WearerTrail:
+        """The trail of one wearer: views, nothing is copied."""
+        if not 0 <= k < len(self):
+            raise IndexError(k)
+        part = slice(int(self.start[k]), int(self.start[k + 1]))
+        wearer = self.wearers[k]
+        rows, worn = self.rows.take(part), self._activations.get(wearer, ())
+        return WearerTrail(
+            wearer, tuple(dict.fromkeys(row.device for row in worn)), rows.fixes, rows.flags, rows.sigma_m, rows.radius_m,
+            rows.exclusion_m, rows.model, rows.silence_us, worn, self._events.get(wearer, ()),
+        )  # fmt: skip
+
+    @cached_property
+    def tracks(self) -> Tracks:
+        """The fixes that carry weight, packed."""
+        kept = np.flatnonzero((self.rows.flags & WEIGHTLESS) == 0)
+        rows = self.rows.take(kept)
+        return pack(
+            np.searchsorted(kept, self.start), rows.fixes.time_us, rows.fixes.lat_e7, rows.fixes.lon_e7, rows.radius_m,
+            rows.exclusion_m,
+        )  # fmt: skip
+
+    @cached_property
+    def hours(self) -> Hours:
+        """The summary of each hour of the tracks."""
+        return summarise(self.tracks)
+
+
+Presence = Callable[[WearerTrail, int, int, int, int, float], NDArray[np.float64]]
+"""(trail, first, last, lat_e7, lon_e7, radius_m) to the posterior of presence in that circle at each of the fixes first:last;
+nan where none."""

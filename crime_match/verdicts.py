@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crime_match.passage import Passage
 from crime_match.question import STRONG_FIXES, STRONG_POSTERIOR, Question
 from crime_match.reach import Reach, reach_of
-from crime_match.tag_state import doubts
+from crime_match.tag_state import TagState
 from crime_match.trails import WearerTrail
 from engine.fixes import SOURCES
 from engine.times import to_iso
@@ -30,13 +30,17 @@ class Verdict(NamedTuple):
     reasons: list[str]
 
 
-def verdict_of(question: Question, trail: WearerTrail, passage: Passage, posterior: NDArray[np.float64] | None) -> Verdict:
-    """Decide; `posterior` of presence at each fix of the passage (n,), nan where none, or None where not computed."""
+def verdict_of(
+    question: Question, trail: WearerTrail, passage: Passage, posterior: NDArray[np.float64] | None,
+    tag: TagState | None = None,
+) -> Verdict:  # fmt: skip
+    """Decide; `posterior` of presence at each fix of the passage (n,), nan where none, or None where not computed; `tag` is
+    the state of the trail's tags, where it was made before."""
     n_placing = int(passage.qualifies.sum())
     if n_placing >= question.min_fixes:
         return Verdict(PLACED, _support(trail, passage, posterior), None, [_placed_by(question, n_placing)])
     reach = reach_of(question, trail)
-    hindrances = doubts(question, trail, reach.rests_on)
+    hindrances = (tag or TagState(trail)).sentences(question, trail, reach.rests_on)
     outside = reach.exists and reach.needed_mps > question.max_speed_mps
     reasons = _short_of_placed(question, n_placing) + _position(question, reach, outside) + _contradictions(trail, reach)
     if outside and not hindrances:

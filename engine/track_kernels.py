@@ -62,8 +62,8 @@ def fill_hours(
     for w in range(len(start) - 1):
         a, b = start[w], start[w + 1]
         if a == b:
-            continue
-        for g in range(a - 1, b):
+            gap_s[:, w] = FOREVER_S
+        for g in range(a - 1, b if b > a else a - 1):
             before, after = max(g, a), min(g + 1, b - 1)
             at_us = base_us + np.int64(tick[before]) * tick_us
             to_us = base_us + np.int64(tick[after]) * tick_us

@@ -32,7 +32,14 @@ class Tracks(NamedTuple):
     radii_cm: NDArray[np.int32]
     joining: NDArray[np.uint8]
 
-    def __len__(self) -> int:
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """All fields, as kernels take them."""
+        return tuple(self)
+
+    @property
+    def n_fixes(self) -> int:
+        """How many fixes there are."""
         return len(self.tick)
 
     @property

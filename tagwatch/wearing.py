@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.activations import Activation, Activations
 from engine.error_model import device_model, number_of
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
-from engine.trail import Packed, Piece, Trail, arrange
+from engine.trail import Arranged, Packed, Piece, Trail, arrange
 from geofence.schedule import Interval, merged
 
 _FEW = 1024
@@ -55,26 +56,36 @@ class Wearing:
 
     def assign(self, fixes: Fixes) -> Assigned:
         """The fixes of each wearer, arranged and without duplicates."""
+        arranged, wearer, n_duplicates, n_unassigned = self.arrange(fixes)
+        if not len(arranged):
+            return Assigned({}, 0, n_unassigned)
+        starts = np.flatnonzero(np.diff(wearer, prepend=-1))
+        cuts = zip(starts.tolist(), [*starts[1:].tolist(), len(wearer)], strict=True)
+        # many small pieces are cut from a packed batch: 4 cuts each instead of one a column
+        rows: Piece = Packed.of(arranged) if len(starts) > 1 and len(arranged) < _FEW * len(starts) else arranged
+        pieces = {self.names[int(wearer[start])]: rows.take(slice(start, stop)) for start, stop in cuts}
+        return Assigned(pieces, n_duplicates, n_unassigned)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The wearers by the numbers that `arrange` gives."""
+        return self._names or self.devices
+
+    def arrange(self, fixes: Fixes) -> tuple[Arranged, NDArray[np.int32], int, int]:
+        """All fixes in the order of wearers and time, the number of each one's wearer (n,), and how many were left out:
+        duplicates, and fixes that nobody's device sent."""
         fixes = self.with_own_devices(fixes)
         activation = self._activations.of_fixes(fixes) if self.rows else fixes.device
         known = activation >= 0
         n_unassigned = int(np.count_nonzero(~known))
         if n_unassigned:
             fixes, activation = fixes.take(known), activation[known]
-        if not len(fixes):
-            return Assigned({}, 0, n_unassigned)
         which = activation if self.rows else np.zeros(len(fixes), np.int32)
         wearer = self._wearer[activation] if self.rows else activation
         arranged, wearer, n_duplicates = arrange(
             fixes, wearer, self._percentile[which], self._silence_us[which], self._model[which]
         )
-        names = self._names or self.devices
-        starts = np.flatnonzero(np.diff(wearer, prepend=-1))
-        cuts = zip(starts.tolist(), [*starts[1:].tolist(), len(wearer)], strict=True)
-        # many small pieces are cut from a packed batch: 4 cuts each instead of one a column
-        rows: Piece = Packed.of(arranged) if len(starts) > 1 and len(arranged) < _FEW * len(starts) else arranged
-        pieces = {names[int(wearer[start])]: rows.take(slice(start, stop)) for start, stop in cuts}
-        return Assigned(pieces, n_duplicates, n_unassigned)
+        return arranged, wearer, n_duplicates, n_unassigned
 
     def with_own_devices(self, fixes: Fixes) -> Fixes:
         """The fixes with device numbers that index `devices`: the same for every batch."""

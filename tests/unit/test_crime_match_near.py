@@ -116,9 +116,9 @@ def test_a_radius_of_zero_is_a_point_and_an_absent_one_is_assumed():
 
 def test_support_needs_the_filter_and_two_fixes():
     rows = [(5, 0, 0), (6, 10, 0), (7, 5000, 0)]
-    sure = match_of(question(), trail(rows), lambda t, lat, lon, radius: np.array([0.9, 0.95, 0.97]))
+    sure = match_of(question(), trail(rows), lambda *_: np.array([0.9, 0.95, 0.97]))
     assert (sure.support, sure.probability) == ("strong", 0.97)
-    one = match_of(question(), trail(rows), lambda t, lat, lon, radius: np.array([0.9, 0.95, np.nan]))
+    one = match_of(question(), trail(rows), lambda *_: np.array([0.9, 0.95, np.nan]))
     assert (one.support, one.probability) == ("weak", 0.95)
     assert one.fixes[2]["p"] is None
     unknown = match_of(question(), trail(rows))
@@ -127,21 +127,21 @@ def test_support_needs_the_filter_and_two_fixes():
 
 def test_mast_fixes_alone_are_cell_however_sure():
     rows = [(5, 0, 0, 80, "lbs"), (6, 0, 0, 80, "lbs")]
-    sure = match_of(question(), trail(rows), lambda t, lat, lon, radius: np.ones(2))
+    sure = match_of(question(), trail(rows), lambda *_: np.ones(2))
     assert (sure.verdict, sure.support) == ("placed", "cell")
-    mixed = match_of(question(), trail([*rows, (7, 0, 0)]), lambda t, lat, lon, radius: np.ones(3))
+    mixed = match_of(question(), trail([*rows, (7, 0, 0)]), lambda *_: np.ones(3))
     assert mixed.support == "strong"
 
 
 def test_presence_sees_vicinity_and_whole_trail():
     seen = []
 
-    def presence(wearer_trail, lat_e7, lon_e7, radius_m):
-        seen.append((len(wearer_trail.fixes), lat_e7, lon_e7, radius_m))
-        return np.zeros(len(wearer_trail.fixes))
+    def presence(wearer_trail, first, last, lat_e7, lon_e7, radius_m):
+        seen.append((len(wearer_trail.fixes), first, last, lat_e7, lon_e7, radius_m))
+        return np.zeros(last - first)
 
     match_of(question(radius_m=80.0, uncertainty_m=30.0), trail([(-60, 0, 0), (5, 0, 0)]), presence)
-    assert seen == [(2, 515_000_000, -1_000_000, 80.0)]
+    assert seen == [(2, 1, 2, 515_000_000, -1_000_000, 80.0)]
     with pytest.raises(ValueError, match="shape"):
         match_of(question(), trail([(5, 0, 0)]), lambda *_: np.zeros(2))
 

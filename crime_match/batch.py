@@ -1,0 +1,197 @@
+"""The verdicts of many questions about all wearers: candidates by a plan, then each pair exactly; nothing is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crime_match import pair_kernels as codes
+from crime_match.passage import passage_of
+from crime_match.plans import Cost, Crimes, Grid, Pairs, by_hours, by_scan, cost_of, in_threads
+from crime_match.question import Question
+from crime_match.tag_state import TagState
+from crime_match.trails import Trails
+from crime_match.verdicts import EXCLUDED, PLACED, POSSIBLE, UNMONITORED, VERDICTS, verdict_of
+from engine.hours import Hours
+from engine.track_kernels import HOUR_US
+from engine.tracks import Tracks
+
+NUMBERS = {name: k for k, name in enumerate(VERDICTS)}
+"""Verdicts as numbers, in the order in which they are listed."""
+_OF_CODE = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, EXCLUDED, EXCLUDED)], np.uint8)
+_OFF = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, POSSIBLE, UNMONITORED)], np.uint8)
+"""What a code means where the tag was on, and where something speaks against excluding."""
+
+
+Coded = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
+"""Crimes, wearers and codes, (n,) each."""
+
+
+class Answers(NamedTuple):
+    """Verdicts of the pairs that are not excluded, by crime and then wearer, (n,) each; n_asked (n_crimes,): how many wearers
+    each crime is asked of, of whom all others are excluded."""
+
+    crime: NDArray[np.int32]
+    wearer: NDArray[np.int32]
+    verdict: NDArray[np.uint8]
+    n_asked: NDArray[np.int64]
+
+    def counts(self) -> NDArray[np.int64]:
+        """How many wearers have each verdict, (n_crimes, 4) in the order of `VERDICTS`."""
+        found = np.zeros((len(self.n_asked), len(VERDICTS)), np.int64)
+        np.add.at(found, (self.crime, self.verdict), 1)
+        found[:, NUMBERS[EXCLUDED]] = self.n_asked - found.sum(axis=1)
+        return found
+
+
+class Matcher:
+    """Answers questions about one set of trails; the summaries that it needs are made once."""
+
+    def __init__(self, trails: Trails) -> None:
+        self.trails = trails
+        self._has_hours = False
+        """Whether the summaries are there."""
+
+    def cost(self, crimes: Crimes) -> Cost:
+        """What the plans would take."""
+        tracks = self.trails.tracks
+        span_us = int(tracks.tick.max()) * tracks.tick_us if tracks.n_fixes else 0
+        return cost_of(crimes, tracks.n_fixes, len(self.trails), span_us // HOUR_US + 2, self._has_hours)
+
+    def answer(self, questions: Sequence[Question], plan: str = "auto") -> Answers:
+        """The verdicts of these questions, which share one maximum speed; plan: auto, index or scan."""
+        crimes = Crimes.of(questions)
+        if not len(crimes) or not len(self.trails):
+            none = np.empty(0, np.int32)
+            return Answers(none, none, none.astype(np.uint8), np.zeros(len(crimes), np.int64))
+        if plan == "auto":
+            plan = self.cost(crimes).plan
+        tracks = self.trails.tracks
+        if plan == "index":
+            self._has_hours = True
+            found = near_by_index(crimes, tracks, self.trails.hours)
+        else:
+            found = near_by_scan(crimes, tracks)
+        crime, wearer, code = (np.concatenate(columns) for columns in zip(*found, self._off(crimes), strict=True))
+        order = np.lexsort((code, wearer, crime))
+        crime, wearer, code = crime[order], wearer[order], code[order]
+        once = np.append(True, (np.diff(crime) != 0) | (np.diff(wearer) != 0))[: len(crime)]
+        return self._verdicts(questions, crimes, crime[once], wearer[once], code[once])
+
+    @cached_property
+    def tags(self) -> list[TagState]:
+        """What speaks against excluding each wearer."""
+        return [TagState(trail) for trail in self.trails]
+
+    @cached_property
+    def _worn(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """From when to when nothing speaks against excluding each wearer; nothing where that is not one stretch."""
+        spans = np.array([tag.unbroken or (0, 0) for tag in self.tags], np.int64).reshape(-1, 2)
+        return spans[:, 0], spans[:, 1]
+
+    def _off(self, crimes: Crimes) -> Coded:
+        """The pairs in which a tag may not exclude, wherever its wearer was, with their codes."""
+        start_us, end_us = crimes.rows[:, 2], crimes.rows[:, 3]
+        from_us, to_us = self._worn
+        doubted = np.flatnonzero((from_us > start_us.min()) | (to_us <= end_us.max())).tolist()
+        found = [np.flatnonzero(self._may_speak_against(w, start_us, end_us)) for w in doubted]
+        crime = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int32)
+        wearer = np.repeat(np.array(doubted, np.int32), [len(rows) for rows in found])
+        return crime, wearer, codes_of(crimes, self.trails.tracks, (crime, wearer))
+
+    def _may_speak_against(self, wearer: int, start_us: NDArray[np.int64], end_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Windows in which the tag cannot exclude, or could not if an exclusion rested on a fix after its strap was cut."""
+        tag, tracks = self.tags[wearer], self.trails.tracks
+        against = tag.speaks_against(start_us, end_us)
+        ticks = tracks.tick[tracks.start[wearer] : tracks.start[wearer + 1]]
+        if tag.strap_us is None or not len(ticks):
+            return against
+        time_us = tracks.base_us + ticks.astype(np.int64) * tracks.tick_us
+        used_until_us = time_us[np.minimum(np.searchsorted(time_us, end_us) + 1, len(time_us) - 1)]
+        return against | (tag.strap_us <= used_until_us)
+
+    def _verdicts(
+        self, questions: Sequence[Question], crimes: Crimes, crime: NDArray[np.int32], wearer: NDArray[np.int32],
+        code: NDArray[np.uint8],
+    ) -> Answers:  # fmt: skip
+        """Codes to verdicts: pairs in doubt and tags that may not exclude are looked at closely."""
+        verdict = np.full(len(code), NUMBERS[EXCLUDED], np.uint8)
+        clear = code != codes.IN_DOUBT
+        verdict[clear] = _OF_CODE[code[clear]]
+        close = ~clear
+        outside = (code == codes.OUTSIDE) | (code == codes.OUTSIDE_UNSEEN)
+        for w in np.unique(wearer[outside]).tolist():
+            rows = np.flatnonzero(outside & (wearer == w))
+            start_us, end_us = crimes.rows[crime[rows], 2], crimes.rows[crime[rows], 3]
+            surely = self.tags[w].speaks_against(start_us, end_us)
+            verdict[rows[surely]] = _OFF[code[rows[surely]]]
+            close[rows[~surely]] = self._may_speak_against(w, start_us[~surely], end_us[~surely])
+        for row in np.flatnonzero(close).tolist():
+            verdict[row] = NUMBERS[self._closely(questions[crime[row]], int(wearer[row]))]
+        n_asked, strangers = self._asked(crimes)
+        kept = (verdict != NUMBERS[EXCLUDED]) & ~strangers(crime, wearer)
+        return Answers(crime[kept], wearer[kept], verdict[kept], n_asked)
+
+    def _asked(self, crimes: Crimes) -> tuple[NDArray[np.int64], Callable[[Any, Any], NDArray[np.bool_]]]:
+        """How many wearers each crime is asked of, and which pairs are of others: no fix, and no tag worn in the window."""
+        without = [w for w in range(len(self.trails)) if self.trails.start[w] == self.trails.start[w + 1]]
+        number = np.full(len(self.trails), -1)
+        number[without] = np.arange(len(without))
+        asked = np.zeros((len(without), len(crimes)), np.bool_)
+        for k, w in enumerate(without):
+            windows = crimes.rows[:, 2:4].tolist()
+            asked[k] = [self.trails[w].is_asked(start_us, end_us) for start_us, end_us in windows]
+        n_asked = len(self.trails) - len(without) + asked.sum(axis=0)
+
+        def strangers(crime: NDArray[np.int32], wearer: NDArray[np.int32]) -> NDArray[np.bool_]:
+            k = number[wearer]
+            return (k >= 0) & ~asked[k, crime] if len(without) else np.zeros(len(crime), np.bool_)
+
+        return n_asked, strangers
+
+    def excluded(self, question: Question, others: NDArray[np.int32]) -> list[int]:
+        """The wearers who are excluded: asked, and not among the others."""
+        left = np.setdiff1d(np.arange(len(self.trails)), others).tolist()
+        return [w for w in left if self.trails[w].is_asked(question.start_us, question.end_us)]
+
+    def _closely(self, question: Question, wearer: int) -> str:
+        trail = self.trails[wearer]
+        return verdict_of(question, trail, passage_of(question, trail), None, self.tags[wearer]).name
+
+
+def near_by_index(crimes: Crimes, tracks: Tracks, hours: Hours) -> list[Coded]:
+    """Pairs whose reachable set meets the vicinity, or that must be looked at closely, by the hours' summaries."""
+
+    def part(first: int, stop: int) -> list[Coded]:
+        some = crimes.take(slice(first, stop))
+        coded = [_met(some, tracks, pairs) for pairs in by_hours(some, hours)]
+        return [(crime + np.int32(first), wearer, code) for crime, wearer, code in coded]
+
+    return in_threads(part, len(crimes))
+
+
+def near_by_scan(crimes: Crimes, tracks: Tracks) -> list[Coded]:
+    """The same pairs in one pass over the tracks."""
+    grid = Grid.of(crimes)
+
+    def part(first: int, stop: int) -> list[Coded]:
+        return [_met(crimes, tracks, pairs) for pairs in by_scan(crimes, tracks, grid, first, stop)]
+
+    return in_threads(part, tracks.n_wearers)
+
+
+def _met(crimes: Crimes, tracks: Tracks, pairs: Pairs) -> Coded:
+    code = codes_of(crimes, tracks, pairs)
+    kept = (code != codes.OUTSIDE) & (code != codes.OUTSIDE_UNSEEN)
+    return pairs[0][kept], pairs[1][kept], code[kept]
+
+
+def codes_of(crimes: Crimes, tracks: Tracks, pairs: Pairs) -> NDArray[np.uint8]:
+    """The codes of pairs, see `pair_kernels`; (n,)."""
+    out = np.empty(len(pairs[0]), np.uint8)
+    codes.pair_codes(*(crimes.rows, crimes.radii_m, crimes.max_speed_mps, *pairs, *tracks.arrays, out))
+    return out

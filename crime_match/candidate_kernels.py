@@ -1,0 +1,228 @@
+"""Kernels that find which wearers may have been near which crimes: by the hours' summaries, or in one pass over the tracks.
+
+Both leave out a wearer only where the reachable set surely stays outside at every instant of the window; crimes are as in
+`pair_kernels`, but their radii here are those of the widened vicinity, (n_crimes,) [m]. Pairs go to two columns, and a
+kernel that finds no room left returns where to go on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from crime_match.reach_kernels import LEAST_M_PER_E7, apart_at_least_m, parallel_m
+from engine.jit import kernel
+from engine.track_kernels import FOREVER_S, HOUR_US
+
+BUCKET_BITS = 31
+"""Crimes are found by stretches of 2^31 us, 36 minutes."""
+CELL_BITS = 18
+"""And by cells of 2^18 1e-7 degree, 2.9 km of latitude."""
+_BLOCK = 16  # so many fixes of a wearer are looked up together
+_SHORT_S = 120.0  # but never over a longer gap, which would make the block's reach as wide as its own
+FAR_M = 200_000.0
+
+
+@kernel
+def box_apart_m(lat_e7: Any, lon_e7: Any, parallel: float, south: Any, west: Any, north: Any, east: Any) -> float:
+    """A bound below on the distance of a crime from a box [m]; 0 in it."""
+    below, above = np.int64(south) - lat_e7, lat_e7 - np.int64(north)
+    dlat: Any = max(0, below, above)
+    left, right = np.int64(west) - lon_e7, lon_e7 - np.int64(east)
+    dlon: Any = max(0, left, right)
+    if dlon > 0:  # or the other way round the earth
+        dlon = min(dlon, 3_600_000_000 + min(left, right))
+    return apart_at_least_m(float(dlat), float(dlon), parallel)
+
+
+@kernel
+def candidates_by_hours(
+    from_crime: Any, crimes: Any, reach_m: Any, max_speed_mps: float, first_hour: Any, box: Any, reach_cm: Any, gap_s: Any,
+    fastest: Any, marked: Any, crime: Any, wearer: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """Pairs of the crimes from from_crime on, crime after crime, wearers ascending; needs room for all wearers of one.
+
+    marked (n_wearers,) is used up. Returns the next crime to go on with, and how many pairs were written.
+    """
+    n_hours, n_wearers = reach_cm.shape
+    n = 0
+    for c in range(from_crime, len(crimes)):
+        if n + n_wearers > len(crime):
+            return c, n
+        lat_e7, lon_e7 = crimes[c, 0], crimes[c, 1]
+        parallel = parallel_m(float(lat_e7))
+        marked[:] = 0
+        for hour in range(crimes[c, 2] // HOUR_US - first_hour, crimes[c, 3] // HOUR_US - first_hour + 1):
+            if hour < 0 or hour >= n_hours:
+                marked[:] = 1
+                break
+            for w in range(n_wearers):
+                if marked[w]:
+                    continue
+                if gap_s[hour, w] == FOREVER_S or fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255:
+                    marked[w] = 1
+                    continue
+                grown_m = reach_m[c] + reach_cm[hour, w] * 0.01 + max_speed_mps * gap_s[hour, w] * 0.5 + 1.0
+                apart_m = box_apart_m(
+                    lat_e7, lon_e7, parallel, box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
+                )
+                if apart_m <= grown_m or grown_m >= FAR_M:
+                    marked[w] = 1
+        for w in range(n_wearers):
+            if marked[w]:
+                crime[n], wearer[n] = c, w
+                n += 1
+    return len(crimes), n
+
+
+@kernel
+def slot_of(bucket: Any, row: Any, column: Any, mask: Any) -> Any:
+    """Where the crimes of a bucket and cell are found: a hash, which two cells may share."""
+    h = (np.uint64(bucket) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(row) * np.uint64(0xC2B2AE3D27D4EB4F))
+    h = (h ^ (np.uint64(column) * np.uint64(0x165667B19E3779F9))) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.int64((h >> np.uint64(20)) & np.uint64(mask))
+
+
+@kernel
+def count_entries(crimes: Any, first_bucket: Any, by_time: Any, by_cell: Any) -> None:
+    """Count of each crime the buckets of its window in by_time (n_buckets + 1,) and by_cell (n_slots + 1,), one place on."""
+    mask = len(by_cell) - 2
+    for c in range(len(crimes)):
+        row, column = crimes[c, 0] >> CELL_BITS, crimes[c, 1] >> CELL_BITS
+        for bucket in range((crimes[c, 2] >> BUCKET_BITS) - first_bucket, (crimes[c, 3] >> BUCKET_BITS) - first_bucket + 1):
+            by_time[bucket + 1] += 1
+            by_cell[slot_of(bucket, row, column, mask) + 1] += 1
+
+
+@kernel
+def fill_entries(crimes: Any, first_bucket: Any, time_next: Any, time_crime: Any, cell_next: Any, cell_crime: Any) -> None:
+    """Write the crimes to the places that `count_entries`, added up, leaves for them; the columns of places are used up."""
+    mask = len(cell_next) - 2
+    for c in range(len(crimes)):
+        row, column = crimes[c, 0] >> CELL_BITS, crimes[c, 1] >> CELL_BITS
+        for bucket in range((crimes[c, 2] >> BUCKET_BITS) - first_bucket, (crimes[c, 3] >> BUCKET_BITS) - first_bucket + 1):
+            time_crime[time_next[bucket]] = c
+            time_next[bucket] += 1
+            slot = slot_of(bucket, row, column, mask)
+            cell_crime[cell_next[slot]] = c
+            cell_next[slot] += 1
+
+
+@kernel
+def block_end(i: Any, a: Any, b: Any, tick: Any, short_ticks: Any) -> Any:
+    """The last row of the block that begins at row i: a run of short gaps, or one gap; a - 1 and b stand for open ends."""
+    j = i + 1
+    if i < a or j >= b or np.int64(tick[j]) - np.int64(tick[i]) > short_ticks:
+        return j
+    while j < min(i + _BLOCK, b - 1) and np.int64(tick[j + 1]) - np.int64(tick[j]) <= short_ticks:
+        j += 1
+    return j
+
+
+@kernel
+def block_bounds(
+    i: Any, j: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any
+) -> tuple[Any, ...]:
+    """Of the rows i to j: south, west, north, east, the largest exclusion radius [cm], `joining`, and gap [ticks]."""
+    south, north, west, east = np.int64(2**31), np.int64(-(2**31)), np.int64(2**31), np.int64(-(2**31))
+    exclusion_cm, fastest, gap = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(i, j + 1):
+        south, north = min(south, np.int64(lat_e7[k])), max(north, np.int64(lat_e7[k]))
+        west, east = min(west, np.int64(lon_e7[k])), max(east, np.int64(lon_e7[k]))
+        exclusion_cm = max(exclusion_cm, np.int64(radii_cm[error[k], 1]))
+        fastest = max(fastest, np.int64(joining[k]))
+    for k in range(i, j):
+        gap = max(gap, np.int64(tick[k + 1]) - np.int64(tick[k]))
+    return south, west, north, east, exclusion_cm, fastest, gap
+
+
+@kernel
+def cells_about(south: Any, west: Any, north: Any, east: Any, grown_m: float) -> tuple[Any, ...]:
+    """The first and last row and column of cells within grown_m of a box; no row where cells do not tell (the last before
+    the first): about the poles and the antimeridian."""
+    parallel = parallel_m(float(min(max(abs(south), abs(north)), 900_000_000)))
+    if parallel < 1e-4:
+        return 0, -1, 0, -1
+    margin, aside = np.int64(grown_m / LEAST_M_PER_E7) + 1, np.int64(grown_m / parallel) + 1
+    if west - aside < -1_800_000_000 or east + aside > 1_800_000_000:
+        return 0, -1, 0, -1
+    return (
+        (south - margin) >> CELL_BITS, (north + margin) >> CELL_BITS, (west - aside) >> CELL_BITS, (east + aside) >> CELL_BITS
+    )  # fmt: skip
+
+
+@kernel
+def mark_near(
+    c: Any, w: Any, n: Any, crimes: Any, reach_m: Any, parallels: Any, from_us: Any, to_us: Any, anywhere: bool,
+    south: Any, west: Any, north: Any, east: Any, grown_m: float, stamp: Any, crime: Any, wearer: Any,
+) -> Any:  # fmt: skip
+    """Write the pair (c, w) as the n-th unless it was written, or the block is surely elsewhere; returns the new n."""
+    if stamp[c] == w or crimes[c, 2] > to_us or crimes[c, 3] < from_us:
+        return n
+    if not anywhere:
+        apart_m = box_apart_m(crimes[c, 0], crimes[c, 1], parallels[c], south, west, north, east)
+        if apart_m > grown_m + reach_m[c]:
+            return n
+    stamp[c], crime[n], wearer[n] = w, c, w
+    return n + 1
+
+
+@kernel
+def candidates_by_scan(
+    from_wearer: Any, to_wearer: Any, crimes: Any, reach_m: Any, widest_m: float, max_speed_mps: float,
+    first_bucket: Any, time_start: Any, time_crime: Any, cell_start: Any, cell_crime: Any,
+    base_us: Any, tick_us: Any, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
+    parallels: Any, stamp: Any, crime: Any, wearer: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """Pairs of the wearers from from_wearer to to_wearer, wearer after wearer; needs room for all crimes of one.
+
+    The crimes are found by time_start (n_buckets + 1,), time_crime and cell_start (n_slots + 1,), cell_crime; widest_m is
+    the largest of reach_m; parallels (n_crimes,) their `parallel_m`; stamp (n_crimes,) starts below from_wearer. Returns the
+    next wearer to go on with, and how many pairs were written.
+    """
+    n_buckets, mask = len(time_start) - 1, len(cell_start) - 2
+    short_ticks = np.int64(_SHORT_S * 1e6) // tick_us
+    n = 0
+    for w in range(from_wearer, to_wearer):
+        if n + len(crimes) > len(crime):
+            return w, n
+        a, b = start[w], start[w + 1]
+        j = a - 1
+        while j < b:
+            i = j
+            j = block_end(i, a, b, tick, short_ticks)
+            is_open = i < a or j >= b
+            from_us = base_us + np.int64(tick[i]) * tick_us if i >= a else np.int64(-(2**62))
+            to_us = base_us + np.int64(tick[j]) * tick_us if j < b else np.int64(2**62)
+            first: Any = max((from_us >> BUCKET_BITS) - first_bucket, 0)
+            last: Any = min((to_us >> BUCKET_BITS) - first_bucket, n_buckets - 1)
+            if first > last or time_start[first] == time_start[last + 1]:
+                continue
+            one, two = (0, -1) if is_open else (i, j)
+            south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
+                one, two, tick, lat_e7, lon_e7, error, radii_cm, joining
+            )
+            grown_m = exclusion_cm * 0.01 + max_speed_mps * (gap * tick_us * 1e-6) * 0.5 + 1.0
+            anywhere = is_open or fastest > max_speed_mps or fastest == 255 or grown_m + widest_m >= FAR_M
+            row0, row1, column0, column1 = np.int64(0), np.int64(-1), np.int64(0), np.int64(-1)
+            if not anywhere:
+                row0, row1, column0, column1 = cells_about(south, west, north, east, grown_m + widest_m)
+            n_cells = (row1 - row0 + 1) * (column1 - column0 + 1)
+            for bucket in range(first, last + 1):
+                if 0 < n_cells < time_start[bucket + 1] - time_start[bucket]:
+                    for row in range(row0, row1 + 1):
+                        for column in range(column0, column1 + 1):
+                            slot = slot_of(bucket, row, column, mask)
+                            for k in range(cell_start[slot], cell_start[slot + 1]):
+                                n = mark_near(
+                                    cell_crime[k], w, n, crimes, reach_m, parallels, from_us, to_us, False,
+                                    south, west, north, east, grown_m, stamp, crime, wearer,
+                                )  # fmt: skip
+                else:
+                    for k in range(time_start[bucket], time_start[bucket + 1]):
+                        n = mark_near(
+                            time_crime[k], w, n, crimes, reach_m, parallels, from_us, to_us, anywhere,
+                            south, west, north, east, grown_m, stamp, crime, wearer,
+                        )  # fmt: skip
+    return to_wearer, n

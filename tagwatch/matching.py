@@ -1,0 +1,117 @@
+"""Matching as the commands do it: fixes to the trails of all wearers, crimes to matches, with the posterior of the zones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crime_match.batch import NUMBERS, Matcher
+from crime_match.crime import Crime
+from crime_match.match import CrimeMatches
+from crime_match.near import match_of, rank
+from crime_match.question import Parameters
+from crime_match.trails import Trails, WearerTrail
+from crime_match.verdicts import VERDICTS
+from engine.activations import Activation, Activations
+from engine.events import DeviceEvent
+from engine.fixes import Fixes
+from engine.flags import CONTRADICTORY, IMPLAUSIBLE, SAME_TIME, SET_ASIDE, WEIGHTLESS
+from engine.kernels import flag_same_time
+from engine.trail import FAST_MPS, MOST_MPS
+from engine.two_sided import flag_two_sided
+from geofence.presence import presence
+from geofence.zone import Circle
+from tagwatch.wearing import Wearing
+
+NO_PLAN = Activation("", "", -(2**62))
+
+
+def trails_of(
+    fixes: Fixes, activations: Activations | None = None, events: Sequence[DeviceEvent] = (), plan: Activation | None = None
+) -> Trails:
+    """The trails of all wearers that these fixes and activations know of, flagged on both sides."""
+    wearing = Wearing(activations or Activations(), plan or NO_PLAN)
+    rows, number, _, _ = wearing.arrange(fixes)
+    wearers = sorted({*(wearing.names[n] for n in np.unique(number).tolist()), *(row.wearer for row in wearing.rows)})
+    rank_of = {name: k for k, name in enumerate(wearers)}
+    owner = np.array([rank_of.get(name, -1) for name in wearing.names], np.int64)[number]
+    if np.any(np.diff(owner) < 0):
+        order = np.argsort(owner, kind="stable")
+        rows, owner = rows.take(order), owner[order]
+    start = np.searchsorted(owner, np.arange(len(wearers) + 1))
+    _flag(rows, start)
+    mine: dict[str, list[DeviceEvent]] = {}
+    for event in events:
+        wearer = wearing.wearer_of(event)
+        if wearer is not None:
+            mine.setdefault(wearer, []).append(event)
+    return Trails(wearers, start, rows, {wearer: wearing.worn_by(wearer) for wearer in wearers}, mine)
+
+
+def _flag(rows: Any, start: NDArray[np.int64]) -> None:
+    fixes = rows.fixes
+    flag_same_time(
+        fixes.device, fixes.time_us, fixes.lat_e7, fixes.lon_e7, rows.radius_m, rows.exclusion_m, rows.flags,
+        SAME_TIME, CONTRADICTORY, SET_ASIDE,
+    )  # fmt: skip
+    flag_two_sided(
+        start, fixes.time_us, fixes.lat_e7, fixes.lon_e7, rows.radius_m, rows.flags, MOST_MPS, FAST_MPS,
+        WEIGHTLESS & ~IMPLAUSIBLE, IMPLAUSIBLE,
+    )  # fmt: skip
+
+
+def match_crimes(
+    trails: Trails, crimes: Sequence[Crime], parameters: Parameters, *, only: tuple[str, ...] = VERDICTS,
+    plan: str = "auto", progress: Callable[[int], None] | None = None,
+) -> Iterator[CrimeMatches]:  # fmt: skip
+    """The matches of each crime, in the order of the crimes; the verdicts of all are found before the first is told."""
+    questions = [parameters.ask(crime) for crime in crimes]
+    matcher = Matcher(trails)
+    answers = matcher.answer(questions, plan)
+    counts = answers.counts()
+    wanted = np.isin(answers.verdict, [NUMBERS[verdict] for verdict in only])
+    starts = np.searchsorted(answers.crime, np.arange(len(crimes) + 1))
+    for c, (crime, question) in enumerate(zip(crimes, questions, strict=True)):
+        part = slice(int(starts[c]), int(starts[c + 1]))
+        wearers = answers.wearer[part][wanted[part]].tolist()
+        if "excluded" in only:
+            wearers = sorted({*wearers, *matcher.excluded(question, answers.wearer[part])})
+        found = [match_of(question, trails[w], presence_about, matcher.tags[w], crime) for w in wearers]
+        told = dict(zip(VERDICTS, counts[c].tolist(), strict=True))
+        yield CrimeMatches(crime, sorted(found, key=rank), told)
+        if progress:
+            progress(c + 1)
+
+
+def presence_about(
+    trail: WearerTrail, first: int, last: int, lat_e7: int, lon_e7: int, radius_m: float
+) -> NDArray[np.float64]:
+    """Posterior of presence about a place for the fixes first:last that come near it; nan elsewhere."""
+    part = slice(first, last)
+    found = np.full(last - first, np.nan)
+    reach_e7 = _CLOSE_E7 + radius_m * 100.0
+    close = np.abs(trail.fixes.lat_e7[part].astype(np.int64) - lat_e7) < reach_e7
+    close &= np.abs(trail.fixes.lon_e7[part].astype(np.int64) - lon_e7) < reach_e7 / max(
+        np.cos(np.radians(lat_e7 / 1e7)), 1e-3
+    )
+    if not close.any():
+        return found
+    columns: dict[str, NDArray[Any]] = {
+        "time_us": trail.fixes.time_us, "lat_e7": trail.fixes.lat_e7, "lon_e7": trail.fixes.lon_e7,
+        "sigma_m": trail.sigma_m, "model": trail.model, "flags": trail.flags, "silence_us": trail.silence_us,
+    }  # fmt: skip
+    circle = Circle(lat_e7, lon_e7, radius_m)
+    for one, two in _runs(close):
+        found[one:two] = presence(columns, circle, first + one, first + two)
+    return found
+
+
+_CLOSE_E7 = 50_000  # about 550 m
+
+
+def _runs(mask: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
