@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crime_match import pair_kernels as codes
 from crime_match.passage import passage_of
-from crime_match.plans import Cost, Crimes, Grid, Pairs, by_hours, by_scan, cost_of, in_threads
+from crime_match.plans import Coded, Cost, Crimes, Grid, by_hours, by_scan, cost_of, in_threads
 from crime_match.question import Question
 from crime_match.tag_state import TagState
 from crime_match.trails import Trails
@@ -25,10 +25,6 @@ NUMBERS = {name: k for k, name in enumerate(VERDICTS)}
 _OF_CODE = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, EXCLUDED, EXCLUDED)], np.uint8)
 _OFF = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, POSSIBLE, UNMONITORED)], np.uint8)
 """What a code means where the tag was on, and where something speaks against excluding."""
-
-
-Coded = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
-"""Crimes, wearers and codes, (n,) each."""
 
 
 class Answers(NamedTuple):
@@ -101,7 +97,7 @@ class Matcher:
         found = [np.flatnonzero(self._may_speak_against(w, start_us, end_us)) for w in doubted]
         crime = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int32)
         wearer = np.repeat(np.array(doubted, np.int32), [len(rows) for rows in found])
-        return crime, wearer, codes_of(crimes, self.trails.tracks, (crime, wearer))
+        return crime, wearer, codes_of(crimes, self.trails.tracks, crime, wearer)
 
     def _may_speak_against(self, wearer: int, start_us: NDArray[np.int64], end_us: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Windows in which the tag cannot exclude, or could not if an exclusion rested on a fix after its strap was cut."""
@@ -164,11 +160,10 @@ class Matcher:
 
 
 def near_by_index(crimes: Crimes, tracks: Tracks, hours: Hours) -> list[Coded]:
-    """Pairs whose reachable set meets the vicinity, or that must be looked at closely, by the hours' summaries."""
+    """Pairs that are not surely excluded by where the wearer was, by the hours' summaries; a thread a core."""
 
     def part(first: int, stop: int) -> list[Coded]:
-        some = crimes.take(slice(first, stop))
-        coded = [_met(some, tracks, pairs) for pairs in by_hours(some, hours)]
+        coded = by_hours(crimes.take(slice(first, stop)), tracks, hours)
         return [(crime + np.int32(first), wearer, code) for crime, wearer, code in coded]
 
     return in_threads(part, len(crimes))
@@ -177,21 +172,11 @@ def near_by_index(crimes: Crimes, tracks: Tracks, hours: Hours) -> list[Coded]:
 def near_by_scan(crimes: Crimes, tracks: Tracks) -> list[Coded]:
     """The same pairs in one pass over the tracks."""
     grid = Grid.of(crimes)
-
-    def part(first: int, stop: int) -> list[Coded]:
-        return [_met(crimes, tracks, pairs) for pairs in by_scan(crimes, tracks, grid, first, stop)]
-
-    return in_threads(part, tracks.n_wearers)
+    return in_threads(lambda first, stop: list(by_scan(crimes, tracks, grid, first, stop)), tracks.n_wearers)
 
 
-def _met(crimes: Crimes, tracks: Tracks, pairs: Pairs) -> Coded:
-    code = codes_of(crimes, tracks, pairs)
-    kept = (code != codes.OUTSIDE) & (code != codes.OUTSIDE_UNSEEN)
-    return pairs[0][kept], pairs[1][kept], code[kept]
-
-
-def codes_of(crimes: Crimes, tracks: Tracks, pairs: Pairs) -> NDArray[np.uint8]:
+def codes_of(crimes: Crimes, tracks: Tracks, crime: NDArray[np.int32], wearer: NDArray[np.int32]) -> NDArray[np.uint8]:
     """The codes of pairs, see `pair_kernels`; (n,)."""
-    out = np.empty(len(pairs[0]), np.uint8)
-    codes.pair_codes(*(crimes.rows, crimes.radii_m, crimes.max_speed_mps, *pairs, *tracks.arrays, out))
+    out = np.empty(len(crime), np.uint8)
+    codes.pair_codes(*(crimes.rows, crimes.shapes, crimes.max_speed_mps, crime, wearer, *tracks.arrays, out))
     return out

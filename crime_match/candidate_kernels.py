@@ -1,8 +1,7 @@
-"""Kernels that find which wearers may have been near which crimes: by the hours' summaries, or in one pass over the tracks.
+"""Kernels that find the pairs of crimes and wearers that are not excluded: by the hours' summaries, or in one pass.
 
-Both leave out a wearer only where the reachable set surely stays outside at every instant of the window; crimes are as in
-`pair_kernels`, but their radii here are those of the widened vicinity, (n_crimes,) [m]. Pairs go to two columns, and a
-kernel that finds no room left returns where to go on.
+Both pass over fixes only where the reachable set surely stays outside the vicinity; crimes are as in `pair_kernels`. Pairs go
+to three columns, crime, wearer and code, and a kernel that finds no room left returns where to go on.
 """
 
 from __future__ import annotations
@@ -11,9 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from crime_match.pair_kernels import (
+    DOUBTED,
+    MEETS,
+    OUTSIDE,
+    OUTSIDE_UNSEEN,
+    code_of,
+    count_placing,
+    first_at_or_after,
+    look_at_gaps,
+    pair_code,
+)
 from crime_match.reach_kernels import LEAST_M_PER_E7, apart_at_least_m, parallel_m
 from engine.jit import kernel
-from engine.track_kernels import FOREVER_S, HOUR_US
+from engine.track_kernels import HOUR_US
 
 BUCKET_BITS = 31
 """Crimes are found by stretches of 2^31 us, 36 minutes."""
@@ -37,41 +47,69 @@ def box_apart_m(lat_e7: Any, lon_e7: Any, parallel: float, south: Any, west: Any
 
 
 @kernel
-def candidates_by_hours(
-    from_crime: Any, crimes: Any, reach_m: Any, max_speed_mps: float, first_hour: Any, box: Any, reach_cm: Any, gap_s: Any,
-    fastest: Any, marked: Any, crime: Any, wearer: Any,
+def near_by_hours(
+    from_crime: int, crimes: Any, shapes: Any, max_speed_mps: float, first_hour: int, box: Any, reach_cm: Any, gap_s: Any,
+    fastest: Any, row: Any, base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any,
+    radii_cm: Any, joining: Any, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """Pairs of the crimes from from_crime on, crime after crime, wearers ascending; needs room for all wearers of one.
 
-    marked (n_wearers,) is used up. Returns the next crime to go on with, and how many pairs were written.
+    Only the fixes of hours whose summary does not keep the wearer away are read. seen and n_placing (n_wearers,) are used
+    up. Returns the next crime to go on with, and how many pairs were written.
     """
     n_hours, n_wearers = reach_cm.shape
     n = 0
     for c in range(from_crime, len(crimes)):
         if n + n_wearers > len(crime):
             return c, n
-        lat_e7, lon_e7 = crimes[c, 0], crimes[c, 1]
-        parallel = parallel_m(float(lat_e7))
-        marked[:] = 0
-        for hour in range(crimes[c, 2] // HOUR_US - first_hour, crimes[c, 3] // HOUR_US - first_hour + 1):
-            if hour < 0 or hour >= n_hours:
-                marked[:] = 1
-                break
+        one, shape = crimes[c], shapes[c]
+        seen[:], n_placing[:] = 0, 0
+        first, last = one[2] // HOUR_US - first_hour, one[3] // HOUR_US - first_hour
+        if first < 0 or last >= n_hours:  # in part before the first fix of all, or after the last one
             for w in range(n_wearers):
-                if marked[w]:
+                found = pair_code(
+                    one, shape, max_speed_mps, start[w], start[w + 1],
+                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                )  # fmt: skip
+                if found not in (OUTSIDE, OUTSIDE_UNSEEN):
+                    crime[n], wearer[n], code[n] = c, w, found
+                    n += 1
+            continue
+        for hour in range(first, last + 1):
+            opens = max(one[2], (hour + first_hour) * HOUR_US)
+            closes = min(one[3], (hour + first_hour + 1) * HOUR_US - 1)
+            for w in range(n_wearers):
+                if n_placing[w] >= one[4] or seen[w] & DOUBTED:
                     continue
-                if gap_s[hour, w] == FOREVER_S or fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255:
-                    marked[w] = 1
+                by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
+                by_gap_m = by_fix_m + max_speed_mps * gap_s[hour, w] * 0.5
+                in_doubt = fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255
+                if not in_doubt and by_gap_m < FAR_M:
+                    apart_m = box_apart_m(
+                        one[0], one[1], shape[2], box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
+                    )
+                    if apart_m > (by_fix_m if seen[w] & MEETS else by_gap_m):
+                        continue
+                a, b = start[w], start[w + 1]
+                if a == b:
+                    seen[w] |= MEETS
                     continue
-                grown_m = reach_m[c] + reach_cm[hour, w] * 0.01 + max_speed_mps * gap_s[hour, w] * 0.5 + 1.0
-                apart_m = box_apart_m(
-                    lat_e7, lon_e7, parallel, box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
-                )
-                if apart_m <= grown_m or grown_m >= FAR_M:
-                    marked[w] = 1
+                low, high = np.int64(row[hour, w]), np.int64(row[hour + 1, w])
+                stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
+                low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
+                n_placing[w] = count_placing(low, stop, n_placing[w], one, shape, lat_e7, lon_e7, error, radii_cm)
+                begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
+                ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
+                seen[w] = look_at_gaps(
+                    begins, ends, seen[w], a, b, one, shape, max_speed_mps,
+                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                )  # fmt: skip
         for w in range(n_wearers):
-            if marked[w]:
-                crime[n], wearer[n] = c, w
+            if seen[w] or n_placing[w] >= one[4]:
+                low, high = np.int64(row[first, w]), np.int64(row[last + 1, w])
+                low = first_at_or_after(tick, low, high, base_us, tick_us, one[2])
+                has_fix = low < high and base_us + np.int64(tick[low]) * tick_us <= one[3]
+                crime[n], wearer[n], code[n] = c, w, code_of(n_placing[w], seen[w], has_fix, one)
                 n += 1
     return len(crimes), n
 
@@ -153,33 +191,59 @@ def cells_about(south: Any, west: Any, north: Any, east: Any, grown_m: float) ->
 
 
 @kernel
-def mark_near(
-    c: Any, w: Any, n: Any, crimes: Any, reach_m: Any, parallels: Any, from_us: Any, to_us: Any, anywhere: bool,
-    south: Any, west: Any, north: Any, east: Any, grown_m: float, stamp: Any, crime: Any, wearer: Any,
+def look_at_block(
+    c: Any, w: Any, n: Any, i: Any, j: Any, crimes: Any, shapes: Any, max_speed_mps: float, from_us: Any, to_us: Any,
+    anywhere: bool, south: Any, west: Any, north: Any, east: Any, by_fix_m: float, by_gap_m: float,
+    base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
+    stamp: Any, looked: Any, seen: Any, n_placing: Any, crime: Any,
 ) -> Any:  # fmt: skip
-    """Write the pair (c, w) as the n-th unless it was written, or the block is surely elsewhere; returns the new n."""
-    if stamp[c] == w or crimes[c, 2] > to_us or crimes[c, 3] < from_us:
+    """Look at the block of the rows i to j for one crime; returns how many crimes the wearer was looked at for so far.
+
+    The fixes i to j - 1 count, and the gaps between all; stamp tells whose seen and n_placing those of the crime are, and
+    looked at which block it was looked at last: one that meets two stretches of time comes twice.
+    """
+    one, shape = crimes[c], shapes[c]
+    if one[2] > to_us or one[3] < from_us or looked[c] == j + w:  # j + w is greater for every block that follows
+        return n
+    looked[c] = j + w
+    old = stamp[c] == w
+    if old and (n_placing[c] >= one[4] or seen[c] & DOUBTED):
         return n
     if not anywhere:
-        apart_m = box_apart_m(crimes[c, 0], crimes[c, 1], parallels[c], south, west, north, east)
-        if apart_m > grown_m + reach_m[c]:
+        apart_m = box_apart_m(one[0], one[1], shape[2], south, west, north, east)
+        if apart_m > shape[1] + (by_fix_m if old and seen[c] & MEETS else by_gap_m):
             return n
-    stamp[c], crime[n], wearer[n] = w, c, w
-    return n + 1
+    if not old:
+        stamp[c], seen[c], n_placing[c], crime[n] = w, 0, 0, c
+        n += 1
+    a, b = start[w], start[w + 1]
+    if a == b:
+        seen[c] = MEETS
+        return n
+    low = first_at_or_after(tick, max(i, a), j, base_us, tick_us, one[2])
+    stop = first_at_or_after(tick, low, j, base_us, tick_us, one[3] + 1)
+    n_placing[c] = count_placing(low, stop, n_placing[c], one, shape, lat_e7, lon_e7, error, radii_cm)
+    begins = max(first_at_or_after(tick, low, stop, base_us, tick_us, one[2] + 1) - 1, i)
+    ends = min(max(first_at_or_after(tick, low, stop, base_us, tick_us, one[3]) - 1, begins), j - 1)
+    seen[c] = look_at_gaps(
+        begins, ends, seen[c], a, b, one, shape, max_speed_mps,
+        base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+    )  # fmt: skip
+    return n
 
 
 @kernel
-def candidates_by_scan(
-    from_wearer: Any, to_wearer: Any, crimes: Any, reach_m: Any, widest_m: float, max_speed_mps: float,
-    first_bucket: Any, time_start: Any, time_crime: Any, cell_start: Any, cell_crime: Any,
-    base_us: Any, tick_us: Any, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
-    parallels: Any, stamp: Any, crime: Any, wearer: Any,
+def near_by_scan(
+    from_wearer: int, to_wearer: int, crimes: Any, shapes: Any, widest_m: float, max_speed_mps: float,
+    first_bucket: int, time_start: Any, time_crime: Any, cell_start: Any, cell_crime: Any,
+    base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
+    stamp: Any, looked: Any, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """Pairs of the wearers from from_wearer to to_wearer, wearer after wearer; needs room for all crimes of one.
 
     The crimes are found by time_start (n_buckets + 1,), time_crime and cell_start (n_slots + 1,), cell_crime; widest_m is
-    the largest of reach_m; parallels (n_crimes,) their `parallel_m`; stamp (n_crimes,) starts below from_wearer. Returns the
-    next wearer to go on with, and how many pairs were written.
+    the largest radius that is asked about; stamp and looked (n_crimes,) start below 0, seen and n_placing (n_crimes,) are
+    used up. Returns the next wearer to go on with, and how many pairs were written.
     """
     n_buckets, mask = len(time_start) - 1, len(cell_start) - 2
     short_ticks = np.int64(_SHORT_S * 1e6) // tick_us
@@ -188,6 +252,7 @@ def candidates_by_scan(
         if n + len(crimes) > len(crime):
             return w, n
         a, b = start[w], start[w + 1]
+        found, n_found = crime[n:], 0
         j = a - 1
         while j < b:
             i = j
@@ -203,11 +268,12 @@ def candidates_by_scan(
             south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
                 one, two, tick, lat_e7, lon_e7, error, radii_cm, joining
             )
-            grown_m = exclusion_cm * 0.01 + max_speed_mps * (gap * tick_us * 1e-6) * 0.5 + 1.0
-            anywhere = is_open or fastest > max_speed_mps or fastest == 255 or grown_m + widest_m >= FAR_M
+            by_fix_m = exclusion_cm * 0.01 + 1.0
+            by_gap_m = by_fix_m + max_speed_mps * (gap * tick_us * 1e-6) * 0.5
+            anywhere = is_open or fastest > max_speed_mps or fastest == 255 or by_gap_m + widest_m >= FAR_M
             row0, row1, column0, column1 = np.int64(0), np.int64(-1), np.int64(0), np.int64(-1)
             if not anywhere:
-                row0, row1, column0, column1 = cells_about(south, west, north, east, grown_m + widest_m)
+                row0, row1, column0, column1 = cells_about(south, west, north, east, by_gap_m + widest_m)
             n_cells = (row1 - row0 + 1) * (column1 - column0 + 1)
             for bucket in range(first, last + 1):
                 if 0 < n_cells < time_start[bucket + 1] - time_start[bucket]:
@@ -215,14 +281,23 @@ def candidates_by_scan(
                         for column in range(column0, column1 + 1):
                             slot = slot_of(bucket, row, column, mask)
                             for k in range(cell_start[slot], cell_start[slot + 1]):
-                                n = mark_near(
-                                    cell_crime[k], w, n, crimes, reach_m, parallels, from_us, to_us, False,
-                                    south, west, north, east, grown_m, stamp, crime, wearer,
+                                n_found = look_at_block(
+                                    cell_crime[k], w, n_found, i, j, crimes, shapes, max_speed_mps, from_us, to_us, False,
+                                    south, west, north, east, by_fix_m, by_gap_m, base_us, tick_us, start, tick, lat_e7,
+                                    lon_e7, error, radii_cm, joining, stamp, looked, seen, n_placing, found,
                                 )  # fmt: skip
                 else:
                     for k in range(time_start[bucket], time_start[bucket + 1]):
-                        n = mark_near(
-                            time_crime[k], w, n, crimes, reach_m, parallels, from_us, to_us, anywhere,
-                            south, west, north, east, grown_m, stamp, crime, wearer,
+                        n_found = look_at_block(
+                            time_crime[k], w, n_found, i, j, crimes, shapes, max_speed_mps, from_us, to_us, anywhere,
+                            south, west, north, east, by_fix_m, by_gap_m, base_us, tick_us, start, tick, lat_e7,
+                            lon_e7, error, radii_cm, joining, stamp, looked, seen, n_placing, found,
                         )  # fmt: skip
+        for k in range(n_found):
+            c = found[k]
+            if seen[c] or n_placing[c] >= crimes[c, 4]:
+                low = first_at_or_after(tick, a, b, base_us, tick_us, crimes[c, 2])
+                has_fix = low < b and base_us + np.int64(tick[low]) * tick_us <= crimes[c, 3]
+                crime[n], wearer[n], code[n] = c, w, code_of(n_placing[c], seen[c], has_fix, crimes[c])
+                n += 1
     return to_wearer, n

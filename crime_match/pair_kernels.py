@@ -1,7 +1,8 @@
-"""Kernels of the verdict of many (crime, wearer) pairs over Tracks. Arrays only.
+"""Kernels of the verdict of (crime, wearer) pairs over Tracks. Arrays only.
 
 Crimes are rows of two arrays: (n_crimes, 5) int64, of lat_e7, lon_e7, start_us and end_us of the padded window, min_fixes;
-and (n_crimes, 2) float64, the radii of the vicinity, and of it widened by the place's uncertainty [m].
+and (n_crimes, 4) float64: the radii of the vicinity, and of it widened by the place's uncertainty [m], `parallel_m` and the
+cosine of the latitude.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from crime_match.kernels import OVERLAP, lens_share
-from crime_match.reach_kernels import apart_at_least_m, around_e7, gap_speed_mps, parallel_m, seconds
+from crime_match.reach_kernels import apart_at_least_m, around_e7, gap_speed_mps, seconds
 from engine.jit import kernel
 from engine.kernels import distance_m
 
 PLACED, MET, UNSEEN, OUTSIDE, OUTSIDE_UNSEEN, IN_DOUBT = 0, 1, 2, 3, 4, 5
 """Placed; the reachable set meets the vicinity, with a fix in the window or (UNSEEN) without; it stays outside, with a fix in
 the window or without; fixes contradict each other, and what that means must be looked at closely."""
+MEETS, DOUBTED = 1, 2
+"""Bits of what was seen of a pair so far: the set meets the vicinity; a fix that bounds it is in doubt."""
 
 
 @kernel
-def first_at_or_after(tick: Any, low: int, high: int, base_us: int, tick_us: int, time_us: int) -> int:
+def first_at_or_after(tick: Any, low: Any, high: Any, base_us: int, tick_us: int, time_us: Any) -> Any:
     """The first of the rows low:high whose time is no earlier than time_us; high where there is none."""
     while low < high:
         middle = (low + high) // 2
@@ -33,76 +36,107 @@ def first_at_or_after(tick: Any, low: int, high: int, base_us: int, tick_us: int
 
 
 @kernel
-def places(
-    low: int, high: int, lat_e7: int, lon_e7: int, vicinity_m: float, parallel: float, least: int,
-    lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any,
-) -> bool:  # fmt: skip
-    """Whether at least so many of the rows low:high lie at least half inside the vicinity, by their reported circles."""
-    n = 0
+def count_placing(
+    low: Any, high: Any, n: int, crime: Any, shape: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any
+) -> int:
+    """n and how many of the rows low:high lie at least half inside the vicinity by their reported circles, up to min_fixes."""
     for i in range(low, high):
+        if n >= crime[4]:
+            break
         radius_m = radii_cm[error[i], 0] / 100.0
-        most_m = vicinity_m + radius_m
-        if apart_at_least_m(float(lats_e7[i]) - lat_e7, around_e7(lons_e7[i], lon_e7), parallel) > most_m:
+        dlat, dlon = float(np.int64(lats_e7[i]) - crime[0]), around_e7(lons_e7[i], crime[1])
+        if apart_at_least_m(dlat, dlon, shape[2]) > shape[0] + radius_m:
             continue
-        if lens_share(distance_m(lat_e7, lon_e7, lats_e7[i], lons_e7[i]), radius_m, vicinity_m) >= OVERLAP:
+        if lens_share(distance_m(crime[0], crime[1], lats_e7[i], lons_e7[i]), radius_m, shape[0]) >= OVERLAP:
             n += 1
-            if n >= least:
-                return True
-    return False
+    return n
+
+
+@kernel
+def gap_meets(
+    g: Any, a: Any, b: Any, crime: Any, shape: Any, max_speed_mps: float,
+    base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any,
+) -> bool:  # fmt: skip
+    """Whether the prism of the rows g and g + 1 (a - 1 and b are none) meets the vicinity in the window at this speed."""
+    has_one, has_two = g >= a, g + 1 < b
+    one, two = max(g, a), min(g + 1, b - 1)
+    left_at, due_at = base_us + np.int64(tick[one]) * tick_us, base_us + np.int64(tick[two]) * tick_us
+    elapsed_s, left_s, gap_s = np.inf, np.inf, np.inf
+    if has_one:
+        elapsed_s = seconds((min(due_at, crime[3]) if has_two else crime[3]) - left_at)
+    if has_two:
+        left_s = seconds(due_at - (max(left_at, crime[2]) if has_one else crime[2]))
+    if has_one and has_two:
+        gap_s = seconds(due_at - left_at)
+    speed = gap_speed_mps(
+        crime[0], crime[1], shape[2], shape[3], shape[1],
+        has_one, lats_e7[one], lons_e7[one], radii_cm[error[one], 1] / 100.0,
+        has_two, lats_e7[two], lons_e7[two], radii_cm[error[two], 1] / 100.0,
+        elapsed_s, left_s, gap_s, max_speed_mps, max_speed_mps,
+    )  # fmt: skip
+    return speed <= max_speed_mps
+
+
+@kernel
+def look_at_gaps(
+    first: Any, last: Any, seen: int, a: Any, b: Any, crime: Any, shape: Any, max_speed_mps: float,
+    base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any, joining: Any,
+) -> int:  # fmt: skip
+    """What is seen after the gaps first to last too, all of which meet the window."""
+    for g in range(first, last + 1):
+        fastest = max(np.int64(joining[max(g, a)]), np.int64(joining[min(g + 1, b - 1)]))
+        if fastest > max_speed_mps or fastest == 255:
+            return seen | DOUBTED
+        if not seen & MEETS and gap_meets(
+            g, a, b, crime, shape, max_speed_mps, base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm
+        ):
+            seen |= MEETS
+    return seen
+
+
+@kernel
+def code_of(n_placing: int, seen: int, has_fix: bool, crime: Any) -> int:
+    """The code of a pair from what was seen of it."""
+    if n_placing >= crime[4]:
+        return PLACED
+    if seen & DOUBTED:
+        return IN_DOUBT
+    if seen & MEETS:
+        return MET if has_fix else UNSEEN
+    return OUTSIDE if has_fix else OUTSIDE_UNSEEN
 
 
 @kernel
 def pair_code(
-    crime: Any, radii_m: Any, max_speed_mps: float, a: int, b: int, low: int, high: int,
+    one: Any, shape: Any, max_speed_mps: float, a: Any, b: Any,
     base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any, joining: Any,
 ) -> int:  # fmt: skip
-    """The code of one crime and the wearer of the rows a:b, of which low:high hold those of the window, if not more."""
-    lat_e7, lon_e7, start_us, end_us = crime[0], crime[1], crime[2], crime[3]
-    parallel = parallel_m(float(lat_e7))
-    first = first_at_or_after(tick, low, high, base_us, tick_us, start_us)
-    stop = first_at_or_after(tick, first, high, base_us, tick_us, end_us + 1)
-    if places(first, stop, lat_e7, lon_e7, radii_m[0], parallel, crime[4], lats_e7, lons_e7, error, radii_cm):
-        return PLACED
-    if a == b:
-        return UNSEEN
-    # gap g lies between the rows g and g + 1; the last before the window's end, the first after its start
-    begins = first_at_or_after(tick, first, stop, base_us, tick_us, start_us + 1) - 1
-    ends = max(first_at_or_after(tick, first, stop, base_us, tick_us, end_us) - 1, begins)
-    for i in range(max(begins, a), min(ends + 1, b - 1) + 1):
-        if joining[i] > max_speed_mps or joining[i] == 255:
-            return IN_DOUBT
-    for g in range(begins, ends + 1):
-        has_one, has_two = g >= a, g + 1 < b
-        one, two = max(g, a), min(g + 1, b - 1)
-        left_at = base_us + np.int64(tick[one]) * tick_us
-        due_at = base_us + np.int64(tick[two]) * tick_us
-        elapsed_s, left_s, gap_s = np.inf, np.inf, np.inf
-        if has_one:
-            elapsed_s = seconds((min(due_at, end_us) if has_two else end_us) - left_at)
-        if has_two:
-            left_s = seconds(due_at - (max(left_at, start_us) if has_one else start_us))
-        if has_one and has_two:
-            gap_s = seconds(due_at - left_at)
-        speed = gap_speed_mps(
-            lat_e7, lon_e7, parallel, radii_m[1], has_one, lats_e7[one], lons_e7[one], radii_cm[error[one], 1] / 100.0,
-            has_two, lats_e7[two], lons_e7[two], radii_cm[error[two], 1] / 100.0, elapsed_s, left_s, gap_s,
-            max_speed_mps, max_speed_mps,
+    """The code of one crime and the wearer of the rows a:b: all of the window is looked at."""
+    first = first_at_or_after(tick, a, b, base_us, tick_us, one[2])
+    stop = first_at_or_after(tick, first, b, base_us, tick_us, one[3] + 1)
+    n = count_placing(first, stop, 0, one, shape, lats_e7, lons_e7, error, radii_cm)
+    seen = MEETS
+    if b > a:
+        # gap g lies between the rows g and g + 1
+        begins = first_at_or_after(tick, first, stop, base_us, tick_us, one[2] + 1) - 1
+        ends = max(first_at_or_after(tick, first, stop, base_us, tick_us, one[3]) - 1, begins)
+        seen = look_at_gaps(
+            begins, ends, 0, a, b, one, shape, max_speed_mps,
+            base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm, joining,
         )  # fmt: skip
-        if speed <= max_speed_mps:
-            return MET if stop > first else UNSEEN
-    return OUTSIDE if stop > first else OUTSIDE_UNSEEN
+    return code_of(n, seen, stop > first, one)
 
 
 @kernel
 def pair_codes(
-    crimes: Any, radii_m: Any, max_speed_mps: float, crime: Any, wearer: Any,
+    crimes: Any, shapes: Any, max_speed_mps: float, crime: Any, wearer: Any,
     base_us: int, tick_us: int, start: Any, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any, joining: Any,
     out: Any,
 ) -> None:  # fmt: skip
-    """`pair_code` of the pairs (crime, wearer), two columns (n,), written to out (n,) uint8."""
+    """The codes of the pairs (crime, wearer), two columns (n,), written to out (n,) uint8."""
     for k in range(len(crime)):
-        a, b = start[wearer[k]], start[wearer[k] + 1]
+        c, w = crime[k], wearer[k]
         out[k] = pair_code(
-            crimes[crime[k]], radii_m[crime[k]], max_speed_mps, a, b, a, b,
+            crimes[c], shapes[c], max_speed_mps, start[w], start[w + 1],
             base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm, joining,
         )  # fmt: skip

@@ -6,6 +6,7 @@ and both plans give the same answer.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,8 @@ from engine.hours import Hours
 from engine.track_kernels import HOUR_US
 from engine.tracks import Tracks
 
-Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Crimes and wearers, (n,) each."""
+Coded = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
+"""Crimes, wearers and codes of pairs, (n,) each."""
 
 SUMMARY_NS, HOUR_NS, FIX_NS, ENTRY_NS = 12.0, 1.6, 4.0, 30.0
 """A fix to summarise, a summary to look at, a fix to pass over, and a crime to put into a stretch of time."""
@@ -34,25 +35,27 @@ class Crimes(NamedTuple):
     """Questions as the kernels take them (see `pair_kernels`); all at one maximum speed."""
 
     rows: NDArray[np.int64]
-    radii_m: NDArray[np.float64]
+    shapes: NDArray[np.float64]
     max_speed_mps: float
 
     @classmethod
     def of(cls, questions: Sequence[Question]) -> Crimes:
         """Columns of questions with one maximum speed."""
         rows = [(q.lat_e7, q.lon_e7, q.start_us, q.end_us, q.min_fixes) for q in questions]
-        radii = [(q.radius_m, q.reach_m) for q in questions]
+        shapes = [
+            (q.radius_m, q.reach_m, parallel_m(float(q.lat_e7)), math.cos(math.radians(q.lat_e7 / 1e7))) for q in questions
+        ]
         speeds = {q.max_speed_mps for q in questions} or {0.0}
         if len(speeds) > 1:
             raise ValueError(f"questions with several maximum speeds: {sorted(speeds)}")
-        return cls(np.array(rows, np.int64).reshape(-1, 5), np.array(radii, np.float64).reshape(-1, 2), speeds.pop())
+        return cls(np.array(rows, np.int64).reshape(-1, 5), np.array(shapes, np.float64).reshape(-1, 4), speeds.pop())
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, part: slice) -> Crimes:
         """Some of them."""
-        return Crimes(self.rows[part], self.radii_m[part], self.max_speed_mps)
+        return Crimes(self.rows[part], self.shapes[part], self.max_speed_mps)
 
     @property
     def n_hours(self) -> int:
@@ -83,15 +86,14 @@ def cost_of(crimes: Crimes, n_fixes: int, n_wearers: int, n_hours: int, has_hour
     return Cost(float("inf") if too_large else index_ns * 1e-9, scan_ns * 1e-9)
 
 
-def by_hours(crimes: Crimes, hours: Hours) -> Iterator[Pairs]:
-    """Candidate pairs in portions, crime after crime."""
-    n_wearers = hours.reach_cm.shape[1]
-    reach_m, marked = np.ascontiguousarray(crimes.radii_m[:, 1]), np.empty(n_wearers, np.uint8)
+def by_hours(crimes: Crimes, tracks: Tracks, hours: Hours) -> Iterator[Coded]:
+    """The pairs that are not excluded, in portions, crime after crime."""
+    n_wearers = tracks.n_wearers
+    seen, n_placing = np.empty(n_wearers, np.uint8), np.empty(n_wearers, np.int64)
+    fixed: tuple[Any, ...] = (crimes.rows, crimes.shapes, crimes.max_speed_mps, hours.first_hour, *hours.arrays)
 
-    fixed: tuple[Any, ...] = (crimes.rows, reach_m, crimes.max_speed_mps, hours.first_hour, *hours.arrays[:4], marked)
-
-    def portion(crime: int, room: Pairs) -> tuple[int, int]:
-        return kernels.candidates_by_hours(*(crime, *fixed, *room))
+    def portion(crime: int, room: Coded) -> tuple[int, int]:
+        return kernels.near_by_hours(*(crime, *fixed, *tracks.arrays, seen, n_placing, *room))
 
     return _portions(0, len(crimes), max(_ROOM, n_wearers), portion)
 
@@ -122,26 +124,23 @@ class Grid(NamedTuple):
         return cls(first, time_start, time_crime, cell_start, cell_crime)
 
 
-def by_scan(crimes: Crimes, tracks: Tracks, grid: Grid, from_wearer: int, to_wearer: int) -> Iterator[Pairs]:
-    """Candidate pairs of these wearers in portions, wearer after wearer."""
-    reach_m = np.ascontiguousarray(crimes.radii_m[:, 1])
-    parallels = np.array([parallel_m(float(lat)) for lat in crimes.rows[:, 0]])
-    stamp = np.full(len(crimes), -1, np.int32)
+def by_scan(crimes: Crimes, tracks: Tracks, grid: Grid, from_wearer: int, to_wearer: int) -> Iterator[Coded]:
+    """The same pairs of these wearers in portions, wearer after wearer."""
+    n = len(crimes)
+    state = np.full(n, -1, np.int32), np.full(n, -1, np.int64), np.empty(n, np.uint8), np.empty(n, np.int64)
+    asked: tuple[Any, ...] = (crimes.rows, crimes.shapes, float(crimes.shapes[:, 1].max()), crimes.max_speed_mps)
 
-    reach: tuple[Any, ...] = (crimes.rows, reach_m, float(reach_m.max()), crimes.max_speed_mps)
-    fixed: tuple[Any, ...] = (to_wearer, *reach, *grid, *tracks.arrays, parallels, stamp)
+    def portion(wearer: int, room: Coded) -> tuple[int, int]:
+        return kernels.near_by_scan(*(wearer, to_wearer, *asked, *grid, *tracks.arrays, *state, *room))
 
-    def portion(wearer: int, room: Pairs) -> tuple[int, int]:
-        return kernels.candidates_by_scan(*(wearer, *fixed, *room))
-
-    return _portions(from_wearer, to_wearer, max(_ROOM, len(crimes)), portion)
+    return _portions(from_wearer, to_wearer, max(_ROOM, n), portion)
 
 
-def _portions(first: int, stop: int, room: int, portion: Callable[[int, Any], tuple[int, int]]) -> Iterator[Pairs]:
+def _portions(first: int, stop: int, room: int, portion: Callable[[int, Any], tuple[int, int]]) -> Iterator[Coded]:
     while first < stop:
-        pairs = np.empty(room, np.int32), np.empty(room, np.int32)
+        pairs = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.uint8)
         first, n = portion(first, pairs)
-        yield pairs[0][:n], pairs[1][:n]
+        yield pairs[0][:n].copy(), pairs[1][:n].copy(), pairs[2][:n].copy()
 
 
 def in_threads(work: Callable[[int, int], list[Any]], n: int) -> list[Any]:

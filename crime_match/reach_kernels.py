@@ -18,6 +18,8 @@ TOLERANCE_M = 1e-3
 _LEAST_S = 1e-6
 _LEAST_CURVATURE_RADIUS_M = 6_356_752.0  # where the Gaussian curvature of WGS84 is largest, at the equator
 LEAST_M_PER_E7 = 0.01105  # no 1e-7 degree of latitude is shorter
+_MOST_M_PER_E7 = 0.0111695  # nor one longer
+_RAD_PER_E7 = math.pi / 180.0 * 1e-7
 _WIDE_E7 = 200_000_000.0  # 20 degrees
 
 
@@ -58,6 +60,16 @@ def apart_at_least_m(dlat_e7: float, dlon_e7: float, parallel: float) -> float:
 
 
 @kernel
+def apart_at_most_m(dlat_e7: float, dlon_e7: float, across: float) -> float:
+    """A bound above on the distance of two places [m], one of which is the crime; across: the cosine of its latitude.
+
+    The length of a straight line of latitude and longitude by the largest radius of curvature of WGS84, 6399594 m.
+    """
+    north_m, widest = abs(dlat_e7) * _MOST_M_PER_E7, min(1.0, across + abs(dlat_e7) * _RAD_PER_E7)
+    return math.hypot(north_m, dlon_e7 * _MOST_M_PER_E7 * widest)
+
+
+@kernel
 def around_e7(lon_e7: Any, crime_lon_e7: int) -> float:
     """How far a longitude is from the crime's, the short way round [1e-7 degree]."""
     apart = abs(np.int64(lon_e7) - crime_lon_e7)
@@ -72,7 +84,8 @@ def seconds(length_us: Any) -> float:
 
 @kernel
 def gap_speed_mps(
-    lat_e7: int, lon_e7: int, parallel: float, reach_m: float, has_one: bool, lat1_e7: Any, lon1_e7: Any, exclusion1_m: float,
+    lat_e7: int, lon_e7: int, parallel: float, across: float, reach_m: float,
+    has_one: bool, lat1_e7: Any, lon1_e7: Any, exclusion1_m: float,
     has_two: bool, lat2_e7: Any, lon2_e7: Any, exclusion2_m: float,
     elapsed_s: float, left_s: float, gap_s: float, enough_mps: float, most_mps: float,
 ) -> float:  # fmt: skip
@@ -82,14 +95,20 @@ def gap_speed_mps(
     bound above. The vicinity is the disc of reach_m around the crime.
     """
     vicinity_m = reach_m + TOLERANCE_M
-    near1 = apart_at_least_m(float(lat1_e7) - lat_e7, around_e7(lon1_e7, lon_e7), parallel) if has_one else -np.inf
-    near2 = apart_at_least_m(float(lat2_e7) - lat_e7, around_e7(lon2_e7, lon_e7), parallel) if has_two else -np.inf
-    # the bound on distortion is no more than twice the vicinity but near the antipode
-    slack_m = 3.0 * vicinity_m + 1.0
+    dlat1, dlon1 = float(np.int64(lat1_e7) - lat_e7), around_e7(lon1_e7, lon_e7)
+    dlat2, dlon2 = float(np.int64(lat2_e7) - lat_e7), around_e7(lon2_e7, lon_e7)
+    near1 = apart_at_least_m(dlat1, dlon1, parallel) if has_one else -np.inf
+    near2 = apart_at_least_m(dlat2, dlon2, parallel) if has_two else -np.inf
+    slack_m = vicinity_m + distortion_m(1e6, reach_m) + 1.0  # a place that is farther than 1000 km is far beyond its bound
     if near1 < 1e6 and near2 < 1e6:
         low = speed_needed_mps(near1 - exclusion1_m - slack_m, near2 - exclusion2_m - slack_m, elapsed_s, left_s, gap_s)
         if low > most_mps:
             return low
+    far1 = apart_at_most_m(dlat1, dlon1, across) - exclusion1_m if has_one else 0.0
+    far2 = apart_at_most_m(dlat2, dlon2, across) - exclusion2_m if has_two else 0.0
+    high = speed_needed_mps(far1, far2, elapsed_s, left_s, gap_s)
+    if high <= enough_mps:
+        return high
     x1, y1, r1, d1 = 0.0, 0.0, np.inf, 0.0
     x2, y2, r2, d2 = 0.0, 0.0, np.inf, 0.0
     if has_one:
@@ -123,12 +142,12 @@ def lowest_of_pairs(
 ) -> float:  # fmt: skip
     """The least `gap_speed_mps` of n pairs: before, after (n,) index lats_e7, lons_e7, exclusion_m, -1 where there is none;
     times (n,) [s], inf where there is none."""
-    parallel = parallel_m(float(lat_e7))
+    parallel, across = parallel_m(float(lat_e7)), math.cos(lat_e7 * _RAD_PER_E7)
     best = np.inf
     for k in range(len(before)):
         i, j = max(before[k], 0), max(after[k], 0)
         best = min(best, gap_speed_mps(
-            lat_e7, lon_e7, parallel, reach_m, before[k] >= 0, lats_e7[i], lons_e7[i], exclusion_m[i],
+            lat_e7, lon_e7, parallel, across, reach_m, before[k] >= 0, lats_e7[i], lons_e7[i], exclusion_m[i],
             after[k] >= 0, lats_e7[j], lons_e7[j], exclusion_m[j], elapsed_s[k], left_s[k], gap_s[k], 0.0, best,
         ))  # fmt: skip
         if best == 0.0:
