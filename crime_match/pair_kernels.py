@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crime_match.kernels import OVERLAP, lens_share
-from crime_match.reach_kernels import apart_at_least_m, around_e7, gap_speed_mps, seconds
+from crime_match.reach_kernels import apart_at_least_m, around_e7, distortion_m, gap_speed_mps, seconds
 from engine.jit import kernel
 from engine.kernels import distance_m
 
@@ -33,23 +33,6 @@ def first_at_or_after(tick: Any, low: Any, high: Any, base_us: int, tick_us: int
         else:
             high = middle
     return low
-
-
-@kernel
-def count_placing(
-    low: Any, high: Any, n: int, crime: Any, shape: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any
-) -> int:
-    """n and how many of the rows low:high lie at least half inside the vicinity by their reported circles, up to min_fixes."""
-    for i in range(low, high):
-        if n >= crime[4]:
-            break
-        radius_m = radii_cm[error[i], 0] / 100.0
-        dlat, dlon = float(np.int64(lats_e7[i]) - crime[0]), around_e7(lons_e7[i], crime[1])
-        if apart_at_least_m(dlat, dlon, shape[2]) > shape[0] + radius_m:
-            continue
-        if lens_share(distance_m(crime[0], crime[1], lats_e7[i], lons_e7[i]), radius_m, shape[0]) >= OVERLAP:
-            n += 1
-    return n
 
 
 @kernel
@@ -74,24 +57,62 @@ def gap_meets(
         has_two, lats_e7[two], lons_e7[two], radii_cm[error[two], 1] / 100.0,
         elapsed_s, left_s, gap_s, max_speed_mps, max_speed_mps,
     )  # fmt: skip
-    return speed <= max_speed_mps
+    return bool(speed <= max_speed_mps)
 
 
 @kernel
-def look_at_gaps(
-    first: Any, last: Any, seen: int, a: Any, b: Any, crime: Any, shape: Any, max_speed_mps: float,
-    base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any, joining: Any,
-) -> int:  # fmt: skip
-    """What is seen after the gaps first to last too, all of which meet the window."""
-    for g in range(first, last + 1):
-        fastest = max(np.int64(joining[max(g, a)]), np.int64(joining[min(g + 1, b - 1)]))
-        if fastest > max_speed_mps or fastest == 255:
-            return seen | DOUBTED
-        if not seen & MEETS and gap_meets(
-            g, a, b, crime, shape, max_speed_mps, base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm
-        ):
-            seen |= MEETS
-    return seen
+def is_far(
+    has_one: bool, left_at: Any, near1_m: float, exclusion1_m: float, has_two: bool, due_at: Any, near2_m: float,
+    exclusion2_m: float, start_us: Any, end_us: Any, slack_m: float, max_speed_mps: float,
+) -> bool:  # fmt: skip
+    """Whether the prism of two fixes surely stays outside, by bounds below on their distances alone."""
+    left_m, due_m = near1_m - exclusion1_m - slack_m, near2_m - exclusion2_m - slack_m
+    if has_one and has_two:
+        if max(left_m, 0.0) + max(due_m, 0.0) > max_speed_mps * ((due_at - left_at) * 1e-6 + 1e-6):
+            return True
+        out_m = max_speed_mps * ((min(due_at, end_us) - left_at) * 1e-6 + 1e-6)
+        back_m = max_speed_mps * ((due_at - max(left_at, start_us)) * 1e-6 + 1e-6)
+        return bool(left_m > out_m or due_m > back_m)
+    if has_one:
+        return bool(left_m > max_speed_mps * ((end_us - left_at) * 1e-6 + 1e-6))
+    return bool(due_m > max_speed_mps * ((due_at - start_us) * 1e-6 + 1e-6))
+
+
+@kernel
+def look_at(
+    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, a: Any, b: Any, crime: Any, shape: Any,
+    max_speed_mps: float, base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any,
+    joining: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """How many fixes place, n before, up to min_fixes, and what was seen, after a look at the rows low:stop and at the gaps
+    first_gap to last_gap, all of which are in the window or meet it. Gap g lies between the rows g and g + 1."""
+    slack_m = shape[1] + distortion_m(1e6, shape[1]) + 1.0
+    has_one, left_at, near1_m, exclusion1_m = False, np.int64(0), 0.0, 0.0
+    for i in range(min(first_gap, low), max(last_gap + 1, stop - 1) + 1):
+        has_two = a <= i < b
+        due_at, near2_m, exclusion2_m = np.int64(0), 0.0, 0.0
+        if has_two:
+            due_at = base_us + np.int64(tick[i]) * tick_us
+            dlat, dlon = float(np.int64(lats_e7[i]) - crime[0]), around_e7(lons_e7[i], crime[1])
+            near2_m = apart_at_least_m(dlat, dlon, shape[2])
+            circle_m, exclusion2_m = radii_cm[error[i], 0] / 100.0, radii_cm[error[i], 1] / 100.0
+            if near2_m <= shape[0] + circle_m and low <= i < stop and n < crime[4]:
+                apart_m = distance_m(crime[0], crime[1], lats_e7[i], lons_e7[i])
+                if lens_share(apart_m, circle_m, shape[0]) >= OVERLAP:
+                    n += 1
+            if first_gap <= i <= last_gap + 1 and (joining[i] > max_speed_mps or joining[i] == 255):
+                seen |= DOUBTED
+        if first_gap < i <= last_gap + 1 and not seen:
+            far = is_far(
+                has_one, left_at, near1_m, exclusion1_m, has_two, due_at, near2_m, exclusion2_m, crime[2], crime[3],
+                slack_m, max_speed_mps,
+            )  # fmt: skip
+            if not far and gap_meets(
+                i - 1, a, b, crime, shape, max_speed_mps, base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm
+            ):
+                seen |= MEETS
+        has_one, left_at, near1_m, exclusion1_m = has_two, due_at, near2_m, exclusion2_m
+    return n, seen
 
 
 @kernel
@@ -114,16 +135,14 @@ def pair_code(
     """The code of one crime and the wearer of the rows a:b: all of the window is looked at."""
     first = first_at_or_after(tick, a, b, base_us, tick_us, one[2])
     stop = first_at_or_after(tick, first, b, base_us, tick_us, one[3] + 1)
-    n = count_placing(first, stop, 0, one, shape, lats_e7, lons_e7, error, radii_cm)
-    seen = MEETS
-    if b > a:
-        # gap g lies between the rows g and g + 1
-        begins = first_at_or_after(tick, first, stop, base_us, tick_us, one[2] + 1) - 1
-        ends = max(first_at_or_after(tick, first, stop, base_us, tick_us, one[3]) - 1, begins)
-        seen = look_at_gaps(
-            begins, ends, 0, a, b, one, shape, max_speed_mps,
-            base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm, joining,
-        )  # fmt: skip
+    if a == b:
+        return UNSEEN
+    begins = first_at_or_after(tick, first, stop, base_us, tick_us, one[2] + 1) - 1
+    ends = max(first_at_or_after(tick, first, stop, base_us, tick_us, one[3]) - 1, begins)
+    n, seen = look_at(
+        begins, ends, first, stop, 0, 0, a, b, one, shape, max_speed_mps,
+        base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm, joining,
+    )  # fmt: skip
     return code_of(n, seen, stop > first, one)
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.kernels import lens_shares
-from crime_match.question import COVERED_US, OVERLAP, Question
+from crime_match.kernels import OVERLAP, lens_shares
+from crime_match.question import COVERED_US, Question
 from crime_match.trails import WearerTrail
 from engine.kernels import distances_m
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crime_match.kernels import lowest_speed_mps, speed_needed_mps
+from crime_match.kernels import lowest_speed_within, speed_needed_mps
 from engine.jit import kernel
 from engine.kernels import distance_m, offset_m
 
@@ -70,7 +70,7 @@ def apart_at_most_m(dlat_e7: float, dlon_e7: float, across: float) -> float:
 
 
 @kernel
-def around_e7(lon_e7: Any, crime_lon_e7: int) -> float:
+def around_e7(lon_e7: Any, crime_lon_e7: Any) -> float:
     """How far a longitude is from the crime's, the short way round [1e-7 degree]."""
     apart = abs(np.int64(lon_e7) - crime_lon_e7)
     return float(min(apart, 3_600_000_000 - apart))
@@ -79,7 +79,33 @@ def around_e7(lon_e7: Any, crime_lon_e7: int) -> float:
 @kernel
 def seconds(length_us: Any) -> float:
     """A length of time as seconds, no less than a microsecond."""
-    return max(length_us * 1e-6, _LEAST_S)
+    return float(max(length_us * 1e-6, _LEAST_S))
+
+
+@kernel
+def speed_to_the_rim_mps(
+    lat_e7: int, lon_e7: int, across: float, reach_m: float, has_one: bool, lat1_e7: Any, lon1_e7: Any, exclusion1_m: float,
+    has_two: bool, lat2_e7: Any, lon2_e7: Any, exclusion2_m: float, elapsed_s: float, left_s: float, gap_s: float,
+) -> float:  # fmt: skip
+    """A bound above on `gap_speed_mps`: the speed that leads by one point, near the vicinity's rim towards the fixes.
+
+    The point lies at 98 % of the radius by scales that are within 1 % for places so near, so it is surely inside; inf where
+    they are not.
+    """
+    one_lat, one_lon = (lat1_e7, lon1_e7) if has_one else (lat2_e7, lon2_e7)
+    two_lat, two_lon = (lat2_e7, lon2_e7) if has_two else (lat1_e7, lon1_e7)
+    north1, east1 = float(np.int64(one_lat) - lat_e7), float(np.int64(one_lon) - lon_e7)
+    north2, east2 = float(np.int64(two_lat) - lat_e7), float(np.int64(two_lon) - lon_e7)
+    if across < 0.2 or reach_m > 5_000.0 or max(abs(north1), abs(north2), abs(east1), abs(east2)) > 2e7:
+        return np.inf
+    north_m, east_m = 0.5 * (north1 + north2) * _MOST_M_PER_E7, 0.5 * (east1 + east2) * _MOST_M_PER_E7 * across
+    apart_m = math.hypot(north_m, east_m)
+    part = 0.98 * reach_m / apart_m if apart_m > 0.98 * reach_m else 1.0
+    north, east = part * 0.5 * (north1 + north2), part * 0.5 * (east1 + east2)
+    widest = across + abs(north) * _RAD_PER_E7
+    far1 = apart_at_most_m(north1 - north, east1 - east, widest) - exclusion1_m if has_one else 0.0
+    far2 = apart_at_most_m(north2 - north, east2 - east, widest) - exclusion2_m if has_two else 0.0
+    return speed_needed_mps(far1, far2, elapsed_s, left_s, gap_s)
 
 
 @kernel
@@ -109,6 +135,13 @@ def gap_speed_mps(
     high = speed_needed_mps(far1, far2, elapsed_s, left_s, gap_s)
     if high <= enough_mps:
         return high
+    if enough_mps > 0.0:
+        high = speed_to_the_rim_mps(
+            lat_e7, lon_e7, across, reach_m, has_one, lat1_e7, lon1_e7, exclusion1_m,
+            has_two, lat2_e7, lon2_e7, exclusion2_m, elapsed_s, left_s, gap_s,
+        )  # fmt: skip
+        if high <= enough_mps:
+            return high
     x1, y1, r1, d1 = 0.0, 0.0, np.inf, 0.0
     x2, y2, r2, d2 = 0.0, 0.0, np.inf, 0.0
     if has_one:
@@ -132,7 +165,9 @@ def gap_speed_mps(
         x1, y1 = x2, y2
     if not has_two:
         x2, y2 = x1, y1
-    return lowest_speed_mps(x1, y1, r1, x2, y2, r2, vicinity_m, elapsed_s, left_s, gap_s)
+    return lowest_speed_within(
+        x1, y1, r1, x2, y2, r2, vicinity_m, elapsed_s, left_s, gap_s, enough_mps, most_mps
+    )  # fmt: skip
 
 
 @kernel

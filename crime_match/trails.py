@@ -84,6 +84,14 @@ class Trails:
             rows.exclusion_m, rows.model, rows.silence_us, worn, self._events.get(wearer, ()),
         )  # fmt: skip
 
+    def of(self, wearer: str) -> WearerTrail:
+        """The trail of a wearer by his name."""
+        return self[self._number[wearer]]
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {wearer: k for k, wearer in enumerate(self.wearers)}
+
     @cached_property
     def tracks(self) -> Tracks:
         """The fixes that carry weight, packed."""

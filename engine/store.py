@@ -124,10 +124,10 @@ class FixStore:
         return {events[k - 1] for (k,) in rows}
 
     def nearest(self, time_us: int, *, before: bool) -> Fixes:
-        """For every device its last fix before an instant, or its first after it."""
+        """For every device its last 64 fixes before an instant, or its first 64 after it: enough for what bounds the match."""
         query = sql.SQL(
             "SELECT {columns} FROM device d CROSS JOIN LATERAL (SELECT * FROM fix WHERE fix.device_id = d.device_id"
-            " AND time {operator} %s ORDER BY time {order} LIMIT 3) f"
+            " AND time {operator} %s ORDER BY time {order} LIMIT 64) f"
         ).format(
             columns=sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS),
             operator=sql.SQL("<" if before else ">"), order=sql.SQL("DESC" if before else "ASC"),

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crime_match.batch import NUMBERS, Matcher
+from crime_match.chance import chance, period_of
+from crime_match.compatible import beside
 from crime_match.crime import Crime
-from crime_match.match import CrimeMatches
+from crime_match.kernels import OVERLAP
+from crime_match.match import CrimeMatches, Match
 from crime_match.near import match_of, rank
-from crime_match.question import Parameters
+from crime_match.question import STRONG_FIXES, STRONG_POSTERIOR, Parameters, Question
+from crime_match.routine import routines
+from crime_match.run import Run
+from crime_match.run import run_of as of_inputs
+from crime_match.shifts import LONDON, Calendar
 from crime_match.trails import Trails, WearerTrail
-from crime_match.verdicts import VERDICTS
+from crime_match.verdicts import EXCLUDED, PLACED, VERDICTS
 from engine.activations import Activation, Activations
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
@@ -63,11 +71,25 @@ def _flag(rows: Any, start: NDArray[np.int64]) -> None:
     )  # fmt: skip
 
 
+def run_of(
+    crimes: Sequence[Crime], trails: Trails, parameters: Parameters, *, only: tuple[str, ...] = VERDICTS,
+    compatible: bool = False, timezone: str = LONDON,
+) -> Run:  # fmt: skip
+    """The run that `match_crimes` makes of this: everything that its bytes depend on."""
+    fixed = {"overlap": OVERLAP, "strong_posterior": STRONG_POSTERIOR, "strong_fixes": STRONG_FIXES}
+    asked = {"verdicts": list(only), "compatible": compatible, "timezone": timezone}
+    return of_inputs(crimes, trails, parameters._asdict() | fixed | asked)
+
+
 def match_crimes(
     trails: Trails, crimes: Sequence[Crime], parameters: Parameters, *, only: tuple[str, ...] = VERDICTS,
-    plan: str = "auto", progress: Callable[[int], None] | None = None,
+    compatible: bool = False, timezone: str = LONDON, plan: str = "auto", progress: Callable[[int], None] | None = None,
 ) -> Iterator[CrimeMatches]:  # fmt: skip
-    """The matches of each crime, in the order of the crimes; the verdicts of all are found before the first is told."""
+    """The matches of each crime, in the order of the crimes; the verdicts of all are found before the first is told.
+
+    With each placed match how usual that place is for the wearer, and for anybody (`routine`, `chance`); `timezone` is the
+    one whose clock and weekdays are compared.
+    """
     questions = [parameters.ask(crime) for crime in crimes]
     matcher = Matcher(trails)
     answers = matcher.answer(questions, plan)
@@ -77,13 +99,32 @@ def match_crimes(
     for c, (crime, question) in enumerate(zip(crimes, questions, strict=True)):
         part = slice(int(starts[c]), int(starts[c + 1]))
         wearers = answers.wearer[part][wanted[part]].tolist()
-        if "excluded" in only:
+        if EXCLUDED in only:
             wearers = sorted({*wearers, *matcher.excluded(question, answers.wearer[part])})
-        found = [match_of(question, trails[w], presence_about, matcher.tags[w], crime) for w in wearers]
+        found = [(w, match_of(question, trails[w], presence_about, matcher.tags[w], crime)) for w in wearers]
+        found = _with_strength(trails, question, found, timezone)
+        matches = sorted((match for _, match in found), key=rank)
         told = dict(zip(VERDICTS, counts[c].tolist(), strict=True))
-        yield CrimeMatches(crime, sorted(found, key=rank), told)
+        yield CrimeMatches(crime, beside_all(question, trails, matches) if compatible else matches, told)
         if progress:
             progress(c + 1)
+
+
+def beside_all(question: Question, trails: Trails, matches: Sequence[Match]) -> list[Match]:
+    """The matches with the ministry's answer in each."""
+    return [beside(question, trails.of(match.wearer), match) for match in matches]
+
+
+def _with_strength(
+    trails: Trails, question: Question, found: list[tuple[int, Match]], timezone: str
+) -> list[tuple[int, Match]]:
+    placed = [w for w, match in found if match.verdict == PLACED]
+    if not placed:
+        return found
+    tracks = trails.tracks
+    usual = dict(zip(placed, routines(tracks, question, placed, timezone), strict=True))
+    by_chance = chance(tracks, question, Calendar(*period_of(tracks), timezone), trails.hours)
+    return [(w, replace(m, routine=usual[w], chance=by_chance) if w in usual else m) for w, m in found]
 
 
 def presence_about(

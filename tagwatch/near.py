@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from crime_match.compatible import beside
 from crime_match.match import Match
 from crime_match.near import near
 from crime_match.question import Question
@@ -14,23 +13,21 @@ from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
 from engine.store import FixStore
 from engine.times import HOUR_US
-from tagwatch.matching import presence_about, trails_of
+from geofence.schedule import merged
+from tagwatch.matching import beside_all, presence_about, trails_of
 
 MARGIN_US = 6 * HOUR_US
-"""How far beyond the window fixes are read from the database; beyond that the nearest on each side."""
+"""How far beyond the window fixes are read from the database; beyond that the nearest few on each side."""
 
 
 def near_from(
     fixes: Fixes, question: Question, activations: Activations | None = None, events: Sequence[DeviceEvent] = (),
     plan: Activation | None = None, *, compatible: bool = False,
 ) -> list[Match]:  # fmt: skip
-    """The matches of all wearers that these fixes and activations know of; where `compatible`, the ministry's answer beside."""
+    """The matches of all wearers that these fixes and activations know of; `compatible`: the ministry's answer beside."""
     trails = trails_of(fixes, activations, events, plan)
-    matches = near(question, trails, presence_about)
-    if not compatible:
-        return matches
-    number = {wearer: k for k, wearer in enumerate(trails.wearers)}
-    return [beside(question, trails[number[match.wearer]], match) for match in matches]
+    found = near(question, trails, presence_about)
+    return beside_all(question, trails, found) if compatible else found
 
 
 def near_in_database(
@@ -39,22 +36,16 @@ def near_in_database(
 ) -> list[Match]:  # fmt: skip
     """The matches of all wearers from the fixes in the database: those about the window, and the nearest on both sides."""
     store = FixStore(connection)
-    fixes = fixes_about(store, [question])
-    return near_from(fixes, question, activations, store.read_events(), plan, compatible=compatible)
+    return near_from(fixes_about(store, [question]), question, activations, store.read_events(), plan, compatible=compatible)
 
 
-def fixes_about(store: FixStore, questions: Iterable[Question]) -> Fixes:
-    """The stored fixes about the windows of these questions, and each device's nearest on both sides of every stretch."""
-    stretches: list[list[int]] = []
-    for from_us, to_us in sorted((q.start_us - MARGIN_US, q.end_us + MARGIN_US) for q in questions):
-        if stretches and from_us <= stretches[-1][1]:
-            stretches[-1][1] = max(stretches[-1][1], to_us)
-        else:
-            stretches.append([from_us, to_us])
-    return concat(part for from_us, to_us in stretches for part in _about(store, from_us, to_us))
-
-
-def _about(store: FixStore, from_us: int, to_us: int) -> tuple[Fixes, Fixes, Fixes]:
-    return (
-        store.nearest(from_us, before=True), store.read(from_us=from_us, to_us=to_us), store.nearest(to_us, before=False),
+def fixes_about(store: FixStore, questions: Iterable[Question], margin_us: int = MARGIN_US) -> Fixes:
+    """The stored fixes about the windows of these questions: those up to margin_us away, and the nearest on both sides."""
+    spans = merged((question.start_us - margin_us, question.end_us + margin_us) for question in questions)
+    return concat(
+        part
+        for from_us, to_us in spans
+        for part in (
+            store.nearest(from_us, before=True), store.read(from_us=from_us, to_us=to_us), store.nearest(to_us, before=False)
+        )
     )  # fmt: skip
