@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from crime_match.pair_kernels import (
-    DOUBTED,
     MEETS,
     OUTSIDE,
     OUTSIDE_UNSEEN,
     code_of,
-    count_placing,
     first_at_or_after,
-    look_at_gaps,
+    look_at,
     pair_code,
 )
 from crime_match.reach_kernels import LEAST_M_PER_E7, apart_at_least_m, parallel_m
@@ -79,7 +77,7 @@ def near_by_hours(
             opens = max(one[2], (hour + first_hour) * HOUR_US)
             closes = min(one[3], (hour + first_hour + 1) * HOUR_US - 1)
             for w in range(n_wearers):
-                if n_placing[w] >= one[4] or seen[w] & DOUBTED:
+                if n_placing[w] >= one[4]:
                     continue
                 by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
                 by_gap_m = by_fix_m + max_speed_mps * gap_s[hour, w] * 0.5
@@ -88,7 +86,7 @@ def near_by_hours(
                     apart_m = box_apart_m(
                         one[0], one[1], shape[2], box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
                     )
-                    if apart_m > (by_fix_m if seen[w] & MEETS else by_gap_m):
+                    if apart_m > (by_fix_m if seen[w] else by_gap_m):
                         continue
                 a, b = start[w], start[w + 1]
                 if a == b:
@@ -97,11 +95,10 @@ def near_by_hours(
                 low, high = np.int64(row[hour, w]), np.int64(row[hour + 1, w])
                 stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
                 low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
-                n_placing[w] = count_placing(low, stop, n_placing[w], one, shape, lat_e7, lon_e7, error, radii_cm)
                 begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
                 ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
-                seen[w] = look_at_gaps(
-                    begins, ends, seen[w], a, b, one, shape, max_speed_mps,
+                n_placing[w], seen[w] = look_at(
+                    begins, ends, low, stop, n_placing[w], seen[w], a, b, one, shape, max_speed_mps,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
         for w in range(n_wearers):
@@ -191,44 +188,31 @@ def cells_about(south: Any, west: Any, north: Any, east: Any, grown_m: float) ->
 
 
 @kernel
-def look_at_block(
-    c: Any, w: Any, n: Any, i: Any, j: Any, crimes: Any, shapes: Any, max_speed_mps: float, from_us: Any, to_us: Any,
-    anywhere: bool, south: Any, west: Any, north: Any, east: Any, by_fix_m: float, by_gap_m: float,
-    base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
-    stamp: Any, looked: Any, seen: Any, n_placing: Any, crime: Any,
+def list_crimes(
+    mark: Any, from_us: Any, to_us: Any, first: Any, last: Any, row0: Any, row1: Any, column0: Any, column1: Any,
+    crimes: Any, time_start: Any, time_crime: Any, cell_start: Any, cell_crime: Any, looked: Any, listed: Any,
 ) -> Any:  # fmt: skip
-    """Look at the block of the rows i to j for one crime; returns how many crimes the wearer was looked at for so far.
+    """Write to listed the crimes whose windows meet a block, each once, by the buckets first to last; returns how many.
 
-    The fixes i to j - 1 count, and the gaps between all; stamp tells whose seen and n_placing those of the crime are, and
-    looked at which block it was looked at last: one that meets two stretches of time comes twice.
+    They are found by cells where that is quicker than by time alone; looked (n_crimes,) is set to the block's mark.
     """
-    one, shape = crimes[c], shapes[c]
-    if one[2] > to_us or one[3] < from_us or looked[c] == j + w:  # j + w is greater for every block that follows
-        return n
-    looked[c] = j + w
-    old = stamp[c] == w
-    if old and (n_placing[c] >= one[4] or seen[c] & DOUBTED):
-        return n
-    if not anywhere:
-        apart_m = box_apart_m(one[0], one[1], shape[2], south, west, north, east)
-        if apart_m > shape[1] + (by_fix_m if old and seen[c] & MEETS else by_gap_m):
-            return n
-    if not old:
-        stamp[c], seen[c], n_placing[c], crime[n] = w, 0, 0, c
-        n += 1
-    a, b = start[w], start[w + 1]
-    if a == b:
-        seen[c] = MEETS
-        return n
-    low = first_at_or_after(tick, max(i, a), j, base_us, tick_us, one[2])
-    stop = first_at_or_after(tick, low, j, base_us, tick_us, one[3] + 1)
-    n_placing[c] = count_placing(low, stop, n_placing[c], one, shape, lat_e7, lon_e7, error, radii_cm)
-    begins = max(first_at_or_after(tick, low, stop, base_us, tick_us, one[2] + 1) - 1, i)
-    ends = min(max(first_at_or_after(tick, low, stop, base_us, tick_us, one[3]) - 1, begins), j - 1)
-    seen[c] = look_at_gaps(
-        begins, ends, seen[c], a, b, one, shape, max_speed_mps,
-        base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
-    )  # fmt: skip
+    mask, n = len(cell_start) - 2, 0
+    n_cells = (row1 - row0 + 1) * (column1 - column0 + 1)
+    for bucket in range(first, last + 1):
+        by_cells = 0 < n_cells < time_start[bucket + 1] - time_start[bucket]
+        for cell in range(n_cells if by_cells else 1):
+            low, high, found = time_start[bucket], time_start[bucket + 1], time_crime
+            if by_cells:
+                slot = slot_of(
+                    bucket, row0 + cell // (column1 - column0 + 1), column0 + cell % (column1 - column0 + 1), mask
+                )
+                low, high, found = cell_start[slot], cell_start[slot + 1], cell_crime
+            for k in range(low, high):
+                c = found[k]
+                if looked[c] != mark and crimes[c, 2] <= to_us and crimes[c, 3] >= from_us:
+                    looked[c] = mark
+                    listed[n] = c
+                    n += 1
     return n
 
 
@@ -237,15 +221,16 @@ def near_by_scan(
     from_wearer: int, to_wearer: int, crimes: Any, shapes: Any, widest_m: float, max_speed_mps: float,
     first_bucket: int, time_start: Any, time_crime: Any, cell_start: Any, cell_crime: Any,
     base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
-    stamp: Any, looked: Any, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
+    stamp: Any, looked: Any, listed: Any, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """Pairs of the wearers from from_wearer to to_wearer, wearer after wearer; needs room for all crimes of one.
 
     The crimes are found by time_start (n_buckets + 1,), time_crime and cell_start (n_slots + 1,), cell_crime; widest_m is
-    the largest radius that is asked about; stamp and looked (n_crimes,) start below 0, seen and n_placing (n_crimes,) are
-    used up. Returns the next wearer to go on with, and how many pairs were written.
+    the largest radius that is asked about; stamp and looked (n_crimes,) start below 0; listed, seen and n_placing
+    (n_crimes,) are used up. Of the block of the rows i to j the fixes i to j - 1 count, and the gaps between all. Returns
+    the next wearer to go on with, and how many pairs were written.
     """
-    n_buckets, mask = len(time_start) - 1, len(cell_start) - 2
+    n_buckets = len(time_start) - 1
     short_ticks = np.int64(_SHORT_S * 1e6) // tick_us
     n = 0
     for w in range(from_wearer, to_wearer):
@@ -274,25 +259,34 @@ def near_by_scan(
             row0, row1, column0, column1 = np.int64(0), np.int64(-1), np.int64(0), np.int64(-1)
             if not anywhere:
                 row0, row1, column0, column1 = cells_about(south, west, north, east, by_gap_m + widest_m)
-            n_cells = (row1 - row0 + 1) * (column1 - column0 + 1)
-            for bucket in range(first, last + 1):
-                if 0 < n_cells < time_start[bucket + 1] - time_start[bucket]:
-                    for row in range(row0, row1 + 1):
-                        for column in range(column0, column1 + 1):
-                            slot = slot_of(bucket, row, column, mask)
-                            for k in range(cell_start[slot], cell_start[slot + 1]):
-                                n_found = look_at_block(
-                                    cell_crime[k], w, n_found, i, j, crimes, shapes, max_speed_mps, from_us, to_us, False,
-                                    south, west, north, east, by_fix_m, by_gap_m, base_us, tick_us, start, tick, lat_e7,
-                                    lon_e7, error, radii_cm, joining, stamp, looked, seen, n_placing, found,
-                                )  # fmt: skip
-                else:
-                    for k in range(time_start[bucket], time_start[bucket + 1]):
-                        n_found = look_at_block(
-                            time_crime[k], w, n_found, i, j, crimes, shapes, max_speed_mps, from_us, to_us, anywhere,
-                            south, west, north, east, by_fix_m, by_gap_m, base_us, tick_us, start, tick, lat_e7,
-                            lon_e7, error, radii_cm, joining, stamp, looked, seen, n_placing, found,
-                        )  # fmt: skip
+            # j + w is greater for every block than for those before it
+            n_listed = list_crimes(
+                j + w, from_us, to_us, first, last, row0, row1, column0, column1,
+                crimes, time_start, time_crime, cell_start, cell_crime, looked, listed,
+            )  # fmt: skip
+            for k in range(n_listed):
+                c = listed[k]
+                old = stamp[c] == w
+                if old and n_placing[c] >= crimes[c, 4]:
+                    continue
+                if not anywhere:
+                    apart_m = box_apart_m(crimes[c, 0], crimes[c, 1], shapes[c, 2], south, west, north, east)
+                    if apart_m > shapes[c, 1] + (by_fix_m if old and seen[c] else by_gap_m):
+                        continue
+                if not old:
+                    stamp[c], seen[c], n_placing[c], found[n_found] = w, 0, 0, c
+                    n_found += 1
+                if a == b:
+                    seen[c] = MEETS
+                    continue
+                low = first_at_or_after(tick, max(i, a), j, base_us, tick_us, crimes[c, 2])
+                stop = first_at_or_after(tick, low, j, base_us, tick_us, crimes[c, 3] + 1)
+                begins = max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 2] + 1) - 1, i)
+                ends = min(max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 3]) - 1, begins), j - 1)
+                n_placing[c], seen[c] = look_at(
+                    begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
+                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                )  # fmt: skip
         for k in range(n_found):
             c = found[k]
             if seen[c] or n_placing[c] >= crimes[c, 4]:

@@ -79,18 +79,35 @@ def lowest_speed_mps(
     nearest the axis is best, and what is left is one-dimensional and quasi-convex: golden section finds it (Kiefer 1953).
     A fix that is not there has the radius inf, the place of the other, and times of inf.
     """
+    return lowest_speed_within(x1, y1, r1, x2, y2, r2, vicinity_m, elapsed_s, left_s, gap_s, 0.0, np.inf)
+
+
+@kernel
+def lowest_speed_within(
+    x1: float, y1: float, r1: float, x2: float, y2: float, r2: float, vicinity_m: float,
+    elapsed_s: float, left_s: float, gap_s: float, enough_mps: float, most_mps: float,
+) -> float:  # fmt: skip
+    """`lowest_speed_mps`, but an answer up to enough_mps may be a bound above, one over most_mps a bound below.
+
+    No point of the vicinity is farther from another than the angle between them times its radius, so the speed changes by
+    no more than that over the shortest time; what is left of the search cannot fall below.
+    """
     axis = math.hypot(x2 - x1, y2 - y1)
     ux, uy = ((x2 - x1) / axis, (y2 - y1) / axis) if axis > 0.0 else (1.0, 0.0)
     along, off = -(x1 * ux + y1 * uy), abs(x1 * uy - y1 * ux)
     low, high = -0.5 * math.pi, 0.5 * math.pi
     best = np.inf
+    steepest = vicinity_m * max(1.0 / elapsed_s, 1.0 / left_s, 2.0 / gap_s)
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left = _speed_at(left, along, off, axis, r1, r2, vicinity_m, elapsed_s, left_s, gap_s)
     at_right = _speed_at(right, along, off, axis, r1, r2, vicinity_m, elapsed_s, left_s, gap_s)
     for _ in range(_GOLDEN_STEPS):
         best = min(best, at_left, at_right)
-        if best == 0.0:
+        if best <= enough_mps:
             break
+        least = min(at_left, at_right) - steepest * (high - low)
+        if least > most_mps:
+            return least
         if at_left <= at_right:
             high, right, at_right = right, left, at_left
             left = high - _GOLDEN * (high - low)

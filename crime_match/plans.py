@@ -127,7 +127,13 @@ class Grid(NamedTuple):
 def by_scan(crimes: Crimes, tracks: Tracks, grid: Grid, from_wearer: int, to_wearer: int) -> Iterator[Coded]:
     """The same pairs of these wearers in portions, wearer after wearer."""
     n = len(crimes)
-    state = np.full(n, -1, np.int32), np.full(n, -1, np.int64), np.empty(n, np.uint8), np.empty(n, np.int64)
+    state = (
+        np.full(n, -1, np.int32),
+        np.full(n, -1, np.int64),
+        np.empty(n, np.int32),
+        np.empty(n, np.uint8),
+        np.empty(n, np.int64),
+    )
     asked: tuple[Any, ...] = (crimes.rows, crimes.shapes, float(crimes.shapes[:, 1].max()), crimes.max_speed_mps)
 
     def portion(wearer: int, room: Coded) -> tuple[int, int]:

@@ -82,7 +82,7 @@ def _read_plain(body: bytes, names: Sequence[str], tz: ZoneInfo | None) -> Fixes
     if not body.strip():
         return None
     table = _table(body, names)
-    if table is None or not _quotes_are_plain(body, len(table)):
+    if table is None or not quotes_are_plain(body, len(table)):
         return None
     time_us, received_us = parse_column(table["time"], tz), _received_us(table, tz)
     devices, device = _devices(table["device"])
@@ -117,7 +117,7 @@ def _table(body: bytes, names: Sequence[str]) -> Any:
     return table.unify_dictionaries()
 
 
-def _quotes_are_plain(body: bytes, n_rows: int) -> bool:
+def quotes_are_plain(body: bytes, n_rows: int) -> bool:
     """Whether each quote is where one belongs and each row on one line: Arrow takes a quote that is never closed, and
     with it the rows behind."""
     if b'"' not in body:

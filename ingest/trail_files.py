@@ -12,18 +12,25 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import InputError
 from engine.fixes import Fixes, concat
-from ingest.csv_trail import read_csv
+from ingest.csv_table import table_of
+from ingest.csv_trail import REQUIRED, read_csv
 from ingest.fault import Faults, OnFault
 from ingest.gpx_trail import read_gpx
+from ingest.json_trail import read_json_trail
+from ingest.moj_columns import is_moj
+from ingest.moj_positions import read_positions
+from ingest.nmea_trail import read_nmea
 from ingest.owntracks_rec import read_rec
 from ingest.parquet_trail import read_parquet
 
-KINDS = "CSV, Parquet, GPX or OwnTracks .rec, plain or gzip"
+KINDS = "CSV, Parquet, GPX, NMEA 0183, OwnTracks .rec or JSON, GeoJSON points or MoJ position CSV, plain or gzip"
+_HEAD = 1 << 16
 _REC_LINE = re.compile(rb"^\s*\d{4}-\d\d-\d\dT[^\t\n]*\t[^\t\n]*\t\{")
+_NMEA_LINE = re.compile(rb"^[^$\n]*\$(?:[A-Z]{2}[A-Z]{3}|P[A-Z0-9]{3,7}),[ -~]*\r?$", re.MULTILINE)
 _XML_TAG = re.compile(rb"<\s*(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _FOREIGN = (
     (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"PK\x03\x04", "a ZIP or Office file"),
-    (b"%PDF", "a PDF"), (b"SQLite format 3", "an SQLite database"), (b"{", "JSON"), (b"[", "JSON"),
+    (b"%PDF", "a PDF"), (b"SQLite format 3", "an SQLite database"),
 )  # fmt: skip
 
 
@@ -61,28 +68,44 @@ def read_bytes(path: str | Path) -> tuple[str, bytes]:
 
 
 def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
-    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    head = data[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head:
         raise InputError("an empty file", place=name, expected=KINDS)
     if head.startswith(b"PAR1"):
         return read_parquet(data, faults, tz)
     if head.startswith(b"<"):
-        tag = _XML_TAG.search(re.sub(rb"<!--.*?-->", b"", data[:65536], flags=re.DOTALL))
+        tag = _XML_TAG.search(re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL))
         if tag is None or tag[1] != b"gpx":
             raise InputError("XML, but no GPX", place=name, expected=KINDS)
         return read_gpx(data, faults, _stem(name), tz)
+    if head.startswith((b"{", b"[", b"\x1e")):
+        return read_json_trail(data.removeprefix(b"\xef\xbb\xbf"), faults, _stem(name), tz)
     if _REC_LINE.match(head):
         return read_rec(data, faults, name, tz)
     _refuse_foreign(head, name)
+    columns = _columns(head)
+    canonical = columns.issuperset(REQUIRED)
+    if not canonical and is_moj(columns):
+        return read_positions(data, faults, _stem(name), tz)
+    if not canonical and _NMEA_LINE.search(head):
+        return read_nmea(data, faults, _stem(name))
+    if b"\0" in head:
+        raise InputError("a binary file (or text in UTF-16), not a trail", place=name, expected=KINDS)
     return read_csv(data, faults, tz)
+
+
+def _columns(head: bytes) -> set[str]:
+    """The column names, were it a CSV."""
+    try:
+        return set(table_of(head, "", (), ()).names)
+    except InputError:
+        return set()
 
 
 def _refuse_foreign(head: bytes, name: str) -> None:
     for start, kind in _FOREIGN:
         if head.startswith(start):
             raise InputError(f"this is {kind}, not a trail", place=name, expected=KINDS)
-    if b"\0" in head:
-        raise InputError("a binary file (or text in UTF-16), not a trail", place=name, expected=KINDS)
 
 
 def _stem(name: str) -> str:

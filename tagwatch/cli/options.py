@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.times import parse_time
 
 Trails = Annotated[
-    list[str], typer.Argument(metavar="TRAIL...", help="Trail files (CSV, Parquet, GPX, OwnTracks .rec), or -")
+    list[str], typer.Argument(metavar="TRAIL...", help="Trail files (CSV, Parquet, GPX, NMEA, OwnTracks, GeoJSON), or -")
 ]
 TrailOption = Annotated[list[str] | None, typer.Option("--trails", help="Trail files, or - for standard input")]
 Zones = Annotated[str | None, typer.Option("--zones", help="Zones: GeoJSON FeatureCollection")]
