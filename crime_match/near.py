@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_match.crime import Crime
+from crime_match.fix_records import fix_records
 from crime_match.kernels import lens_share
 from crime_match.match import Match
 from crime_match.passage import Passage, coverage, passage_of, worst_gap_s
@@ -18,8 +19,7 @@ from crime_match.tag_state import TagState
 from crime_match.trails import Presence, WearerTrail
 from crime_match.verdicts import VERDICTS, verdict_of
 from crime_match.visits import Visit, dwell_s, visits_of
-from engine.fixes import ABSENT, SOURCE_NAMES
-from engine.flags import flag_names
+from engine.fixes import SOURCE_NAMES
 from engine.kernels import distance_m
 from engine.times import to_iso
 
@@ -59,7 +59,7 @@ def match_of(
         coverage=coverage(question, trail),
         worst_gap_s=worst_gap_s(question, trail),
         sources=_sources(trail, passage),
-        fixes=_fix_records(trail, passage, visits, posterior),
+        fixes=fix_records(trail, passage.fix_indices, passage.distance_m, passage.share, posterior, _labels(visits)),
         parameters=question.parameters(),
         reasons=verdict.reasons,
         before=_outside_record(question, trail, passage.before),
@@ -96,7 +96,7 @@ def _highest(passage: Passage, posterior: NDArray[np.float64] | None) -> float |
 
 def _devices(question: Question, trail: WearerTrail, passage: Passage) -> list[str]:
     """The devices that reported in the window; else those activated in it; else the wearer's."""
-    reported = {trail.device_of(int(i)) for i in passage.fix_indices}
+    reported = {trail.fixes.devices[k] for k in np.unique(trail.fixes.device[passage.fix_indices]).tolist()}
     on = {a.device for a in trail.activations if a.from_us <= question.end_us and a.to_us > question.start_us}
     return sorted(reported or on or trail.devices)
 
@@ -106,18 +106,8 @@ def _sources(trail: WearerTrail, passage: Passage) -> dict[str, int]:
     return {SOURCE_NAMES.get(int(code), "unknown"): int(count) for code, count in zip(codes, counts, strict=True)}
 
 
-def _fix_records(
-    trail: WearerTrail, passage: Passage, visits: list[Visit], posterior: NDArray[np.float64] | None
-) -> list[dict[str, Any]]:
-    labels = {row: f"{visit.label}{k}" for visit in visits for k, row in enumerate(visit.rows, 1)}
-    return [
-        _fix_record(
-            trail, int(passage.fix_indices[row]), float(passage.distance_m[row]), float(passage.share[row]),
-            labels.get(row),
-            None if posterior is None or math.isnan(posterior[row]) else float(posterior[row]),
-        )
-        for row in range(len(passage.fix_indices))
-    ]  # fmt: skip
+def _labels(visits: list[Visit]) -> dict[int, str]:
+    return {row: f"{visit.label}{k}" for visit in visits for k, row in enumerate(visit.rows, 1)}
 
 
 def _outside_record(question: Question, trail: WearerTrail, index: int) -> dict[str, Any] | None:
@@ -125,20 +115,4 @@ def _outside_record(question: Question, trail: WearerTrail, index: int) -> dict[
         return None
     apart_m = distance_m(question.lat_e7, question.lon_e7, int(trail.fixes.lat_e7[index]), int(trail.fixes.lon_e7[index]))
     share = lens_share(apart_m, float(trail.radius_m[index]), float(question.radius_m))
-    return _fix_record(trail, index, apart_m, share, None, None)
-
-
-def _fix_record(
-    trail: WearerTrail, index: int, apart_m: float, share: float, label: str | None, p: float | None
-) -> dict[str, Any]:
-    """One fix; accuracy_m is what the tag reported (null: nothing), radius_m the circle that was used."""
-    fixes = trail.fixes
-    reported = int(fixes.accuracy_cm[index])
-    return {
-        "time": to_iso(int(fixes.time_us[index])), "lat": int(fixes.lat_e7[index]) / 1e7,
-        "lon": int(fixes.lon_e7[index]) / 1e7, "accuracy_m": None if reported == ABSENT else reported / 100,
-        "source": SOURCE_NAMES.get(int(fixes.source[index]), "unknown"), "p": p, "label": label,
-        "distance_m": round(apart_m, 3), "share": round(share, 6), "radius_m": round(float(trail.radius_m[index]), 2),
-        "assumed_radius": reported == ABSENT, "exclusion_m": round(float(trail.exclusion_m[index]), 3),
-        "device": trail.device_of(index), "flags": flag_names(int(trail.flags[index])),
-    }  # fmt: skip
+    return fix_records(trail, np.array([index]), np.array([apart_m]), np.array([share]))[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.activations import Activation
 from engine.events import DeviceEvent
-from engine.fixes import Fixes
+from engine.fixes import SOURCES, Fixes
 from engine.flags import WEIGHTLESS
 from engine.hours import Hours, summarise
 from engine.tracks import Tracks, pack
@@ -99,7 +99,7 @@ class Trails:
         rows = self.rows.take(kept)
         return pack(
             np.searchsorted(kept, self.start), rows.fixes.time_us, rows.fixes.lat_e7, rows.fixes.lon_e7, rows.radius_m,
-            rows.exclusion_m,
+            rows.exclusion_m, rows.fixes.source == SOURCES["lbs"],
         )  # fmt: skip
 
     @cached_property

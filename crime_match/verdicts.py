@@ -16,6 +16,7 @@ from engine.fixes import SOURCES
 from engine.times import to_iso
 
 PLACED, POSSIBLE, EXCLUDED, UNMONITORED = "placed", "possible", "excluded", "unmonitored"
+STRONG, WEAK, CELL = "strong", "weak", "cell"
 VERDICTS = (PLACED, POSSIBLE, EXCLUDED, UNMONITORED)
 """In the order in which they are listed."""
 _MOST_TOLD = 3
@@ -54,11 +55,11 @@ def verdict_of(
 def _support(trail: WearerTrail, passage: Passage, posterior: NDArray[np.float64] | None) -> str:
     placing = passage.fix_indices[passage.qualifies]
     if bool(np.all(trail.fixes.source[placing] == SOURCES["lbs"])):
-        return "cell"
+        return CELL
     if posterior is None:
-        return "weak"
+        return WEAK
     sure = int(np.count_nonzero(passage.has_weight & (posterior >= STRONG_POSTERIOR)))
-    return "strong" if sure >= STRONG_FIXES else "weak"
+    return STRONG if sure >= STRONG_FIXES else WEAK
 
 
 def _placed_by(question: Question, n: int) -> str:

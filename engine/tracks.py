@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.track_kernels import AHEAD, fill_joining
 
 _MOST_TICKS = 2**32 - 1
+_MOST_CM = 2**31 - 1  # 21474 km: the whole earth
 
 
 class Tracks(NamedTuple):
@@ -19,7 +20,8 @@ class Tracks(NamedTuple):
     start (n_wearers + 1,) int64; tick (n,) uint32 or int64: the time is base_us + tick * tick_us, exactly; lat_e7, lon_e7
     (n,) int32; error (n,) uint16 or int32: row of `radii_cm`; radii_cm (m, 2) int32: the reported circle, and the exclusion
     radius rounded up [cm]; joining (n,) uint8: the lowest whole speed [m/s] at which the fix contradicts none of the AHEAD
-    fixes before and after it (255: that or more).
+    fixes before and after it (255: that or more); is_mast (m,): which rows of radii_cm are of fixes by telephone masts (None:
+    there is none).
     """
 
     base_us: int
@@ -31,11 +33,21 @@ class Tracks(NamedTuple):
     error: NDArray[Any]
     radii_cm: NDArray[np.int32]
     joining: NDArray[np.uint8]
+    is_mast: NDArray[np.bool_] | None = None
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        """All fields, as kernels take them."""
-        return tuple(self)
+        """The fields that kernels take, in order: all but is_mast."""
+        return tuple(self)[:-1]
+
+    def counting(self, *, masts: bool) -> Tracks:
+        """The same tracks, but only the fixes by telephone masts can place, or only the others: those that cannot have
+        circles wider than the earth."""
+        if self.is_mast is None:
+            return self
+        radii_cm = self.radii_cm.copy()
+        radii_cm[self.is_mast != masts, 0] = np.iinfo(np.int32).max
+        return self._replace(radii_cm=radii_cm)
 
     @property
     def n_fixes(self) -> int:
@@ -50,14 +62,17 @@ class Tracks(NamedTuple):
 
 def pack(
     start: NDArray[np.int64], time_us: NDArray[np.int64], lat_e7: NDArray[np.int32], lon_e7: NDArray[np.int32],
-    radius_m: NDArray[np.float64], exclusion_m: NDArray[np.float64],
+    radius_m: NDArray[np.float64], exclusion_m: NDArray[np.float64], by_mast: NDArray[np.bool_] | None = None,
 ) -> Tracks:  # fmt: skip
     """Fixes that carry weight (n,) of wearers one after the other, each in time order, to Tracks."""
     base_us, tick_us, tick = _ticks(time_us)
-    error, radii_cm = _error_rows(np.rint(radius_m * 100.0), np.ceil(exclusion_m * 100.0))
+    by_mast = np.zeros(len(time_us), np.bool_) if by_mast is None else by_mast
+    error, radii_cm, is_mast = _error_rows(np.rint(radius_m * 100.0), np.minimum(np.ceil(exclusion_m * 100.0), _MOST_CM), by_mast)
     joining = np.zeros(len(tick), np.uint8)
     fill_joining(tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, AHEAD, joining)
-    return Tracks(base_us, tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, joining)
+    return Tracks(
+        base_us, tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, joining, is_mast if is_mast.any() else None
+    )
 
 
 def _ticks(time_us: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]]:
@@ -72,10 +87,10 @@ def _ticks(time_us: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]]:
 
 
 def _error_rows(
-    circle_cm: NDArray[np.float64], exclusion_cm: NDArray[np.float64]
-) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Which row of the distinct pairs of radii each fix has, and these rows."""
-    both = (circle_cm.astype(np.int64) << 32) | exclusion_cm.astype(np.int64)
-    row, pairs = pd.factorize(both)
-    radii_cm = np.column_stack([pairs >> 32, pairs & 0xFFFF_FFFF]).astype(np.int32).reshape(-1, 2)
-    return row.astype(np.uint16 if len(pairs) <= 2**16 else np.int32), radii_cm
+    circle_cm: NDArray[np.float64], exclusion_cm: NDArray[np.float64], by_mast: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.bool_]]:
+    """Which row of the distinct errors each fix has; the radii of these rows, and whether they are of masts."""
+    key = (circle_cm.astype(np.int64) << 32) | (exclusion_cm.astype(np.int64) << 1) | by_mast
+    row, keys = pd.factorize(key)
+    radii_cm = np.column_stack([keys >> 32, (keys & 0xFFFF_FFFF) >> 1]).astype(np.int32).reshape(-1, 2)
+    return row.astype(np.uint16 if len(keys) <= 2**16 else np.int32), radii_cm, (keys & 1).astype(np.bool_)

@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,74 +15,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.calibration.chance import shuffled, surveyed
+from benchmarks.calibration.one_town import real_town
 from crime_match.chance import chance, period_of
 from crime_match.passage import passage_of
 from crime_match.placements import count, mark
-from crime_match.question import Question
 from crime_match.routine import routine
 from crime_match.series import permute, series
 from crime_match.shifts import Calendar, before, shifted, step_days, within_block
-from crime_match.survey import Rows, events_of, survey
-from crime_match.trails import Trails
-from engine.fixes import Fixes
-from engine.flags import IMPLAUSIBLE
-from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_datetime, parse_time, to_datetime
-from engine.trail import Arranged
+from crime_match.survey import events_of, survey
+from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_time, to_datetime
+from tests.property.strength_worlds import (
+    FOUR_WEEKS,
+    LONDON,
+    M_LAT,
+    M_LON,
+    MONDAY_US,
+    asked_at,
+    both,
+    days_at,
+    drawn_rows,
+    local,
+    question,
+    still,
+    town,
+    trails_of,
+    walk,
+    windows_of,
+)  # fmt: skip
 
 HOME = Path(__file__).resolve().parents[2]
-LONDON = ZoneInfo("Europe/London")
-LAT, LON = 51.5, -0.1
-M_LAT, M_LON = 1.0 / 111_250.0, 1.0 / 69_400.0
-MONDAY_US = parse_time("2026-02-02T00:00:00Z")
-FOUR_WEEKS = Calendar(MONDAY_US, MONDAY_US + 28 * DAY_US)
-
-
-def trails_of(tracks):
-    """Trails of (time_us, north m, east m, radius m, flags) columns by wearer; about LAT, LON."""
-    columns = [[np.asarray(column) for column in own] for own in tracks]
-    lengths = [len(own[0]) for own in columns]
-    time_us, north, east, radius_m, flags = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    n = len(time_us)
-    fixes = Fixes.of(
-        ("tag",), device=np.zeros(n), time_us=time_us, lat_e7=np.rint((LAT + north * M_LAT) * 1e7),
-        lon_e7=np.rint((LON + east * M_LON) * 1e7), source=np.zeros(n), accuracy_cm=np.rint(radius_m * 100.0),
-    )  # fmt: skip
-    radius_m = fixes.accuracy_cm / 100.0
-    rows = Arranged(
-        fixes, np.zeros(n, np.int64), np.full(n, 960_000_000), radius_m, radius_m / 2.45, radius_m * 5.0 + 2.0,
-        np.zeros(n, np.uint8), flags.astype(np.uint8),
-    )  # fmt: skip
-    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Trails([f"w{k}" for k in range(len(lengths))], start, rows, {}, {})
-
-
-def walk(rng, n, start_us=MONDAY_US, step_s=60.0, spread_m=150.0):
-    """Somebody about the place: pauses, jumps, circles of all sizes, some fixes without weight."""
-    steps = rng.exponential(step_s, n) * np.where(rng.random(n) < 0.02, 100.0, 1.0)
-    time_us = start_us + np.rint(np.cumsum(steps)).astype(np.int64) * SECOND_US
-    radius_m = np.where(rng.random(n) < 0.1, 0.0, np.round(rng.lognormal(3.0, 1.2, n), 2))
-    flags = np.where(rng.random(n) < 0.05, IMPLAUSIBLE, 0)
-    return time_us, rng.normal(0.0, spread_m, n), rng.normal(0.0, spread_m, n), radius_m, flags
-
-
-def still(times_us, north=0.0, east=0.0, radius_m=10.0):
-    """Fixes at one place at these times."""
-    n = len(times_us)
-    return np.array(times_us), np.full(n, north), np.full(n, east), np.full(n, radius_m), np.zeros(n)
-
-
-def question(from_us, to_us, **changed):
-    return Question(**{"lat": LAT, "lon": LON, "from_us": int(from_us), "to_us": int(to_us)} | changed)
-
-
-def local(text):
-    return from_datetime(datetime.fromisoformat(text).replace(tzinfo=LONDON))
-
-
-def windows_of(questions):
-    """The padded windows of questions, as shifts without a meaning."""
-    starts, ends = ([getattr(q, name) for q in questions] for name in ("start_us", "end_us"))
-    return type(before(questions[0], "UTC"))(np.arange(len(questions)), np.array(starts), np.array(ends))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -209,17 +171,6 @@ def test_every_day_of_a_block_is_compared_with_the_same_days(n_days, own, hours,
         assert (other.days + days).tolist() == found.days.tolist()
 
 
-def days_at(days, hour, n=30, **where):
-    """A fix a minute for n minutes from this hour on, on these days."""
-    return still([MONDAY_US + d * DAY_US + hour * HOUR_US + m * MINUTE_US for d in days for m in range(n)], **where)
-
-
-def both(*parts):
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    order = np.argsort(columns[0], kind="stable")
-    return tuple(column[order] for column in columns)
-
-
 def test_routine_counts_only_windows_in_which_he_was_monitored():
     """28 days; monitored on 10 of the 20 weekdays before, at the place on 3 of them, far away otherwise; weekends do not count."""
     weekdays = [d for d in range(28) if d % 7 < 5]
@@ -273,21 +224,6 @@ def test_chance_says_why_there_is_no_figure():
     assert "no other day" in found["reason"]
 
 
-def drawn_rows(rng, n_events, n_wearers, n_days):
-    """Events with days at random as their own: what the null hypothesis says, for wearers of all habits."""
-    habit = rng.beta(0.3, 3.0, n_wearers)
-    watched = rng.uniform(0.3, 1.0, n_wearers)
-    rows = []
-    for event in range(n_events):
-        monitored = rng.random((n_wearers, n_days)) < watched[:, None]
-        placed = monitored & (rng.random((n_wearers, n_days)) < habit[:, None])
-        own = int(rng.integers(n_days))
-        bits = 1 << np.arange(n_days)
-        for w in np.flatnonzero(monitored[:, own] & placed.any(axis=1)).tolist():
-            rows.append((event, w, int(monitored[w] @ bits), int(placed[w] @ bits), 1 << own))
-    return Rows(*np.array(rows, np.int64).reshape(-1, 5).T)
-
-
 def test_p_values_are_uniform_or_conservative_under_the_null():
     """400 batches: p <= alpha no more often than alpha for a wearer, and for the least of all wearers after adjusting."""
     rng = np.random.default_rng(11)
@@ -318,34 +254,6 @@ def test_permuted_counts_agree_with_the_exact_chance():
             pmf = np.convolve(pmf, [1.0 - share, share])
         assert found.tail[k] == pytest.approx(pmf[int(found.n_placed[k]) :].sum(), rel=1e-9)
         assert found.expected[k] == pytest.approx(shares.sum())
-
-
-def town(rng, n_wearers, n_days, crimes=(), burglar=0):
-    """Wearers who stay at home but for a walk about noon; the burglar is at each of these crimes (day, north, east) instead."""
-    tracks = []
-    for w in range(n_wearers):
-        home = rng.uniform(-3000.0, 3000.0, 2)
-        times, north, east = [], [], []
-        for d in range(n_days):
-            shop = rng.uniform(-3000.0, 3000.0, 2) if rng.random() < 0.5 else home
-            done = [place for day, *place in crimes if day == d] if w == burglar else []
-            for m in range(0, 1440, 5):
-                at = shop if 12 * 60 <= m < 13 * 60 else home
-                at = done[0] if done and 14 * 60 <= m < 15 * 60 else at
-                times.append(MONDAY_US + d * DAY_US + m * MINUTE_US)
-                north.append(at[0])
-                east.append(at[1])
-        n = len(times)
-        noise = rng.normal(0.0, 8.0, (2, n))
-        tracks.append(
-            (np.array(times), np.array(north) + noise[0], np.array(east) + noise[1], np.full(n, 15.0), np.zeros(n))
-        )
-    return tracks
-
-
-def asked_at(day, north, east, hour=14, minutes=60):
-    from_us = MONDAY_US + day * DAY_US + hour * HOUR_US
-    return question(from_us, from_us + minutes * MINUTE_US, lat=LAT + north * M_LAT, lon=LON + east * M_LON)
 
 
 def test_a_planted_burglar_at_three_of_ten_crimes_is_found():
@@ -425,18 +333,21 @@ def test_events_are_the_connected_crimes(seed):
 
 
 SCENE = """
-import json, sys
+import json
 import numpy as np
-sys.path.insert(0, 'tests/property')
-import test_strength_laws as laws
+from crime_match.company_kernels import closest_pair
+from crime_match.placements import mark
+from crime_match.series import permute
+from crime_match.survey import events_of
+from tests.property import strength_worlds as worlds
 rng = np.random.default_rng(5)
-trails = laws.trails_of([laws.walk(rng, 150) for _ in range(3)])
-rows = laws.drawn_rows(rng, 5, 6, 20)
-found = laws.permute(rows, 5, [20] * 5, 30, 9)
-asked = laws.question(laws.MONDAY_US + laws.HOUR_US, laws.MONDAY_US + 3 * laws.HOUR_US)
-windows = laws.windows_of([asked])
-marks = [laws.mark(trails.tracks, asked, windows, hours) for hours in (None, trails.hours)]
-print(json.dumps([[column.tolist() for column in each] for each in (*marks, found)]))
+trails = worlds.trails_of([worlds.walk(rng, 150) for _ in range(3)])
+found = permute(worlds.drawn_rows(rng, 5, 6, 20), 5, [20] * 5, 30, 9)
+asked = worlds.question(worlds.MONDAY_US + worlds.HOUR_US, worlds.MONDAY_US + 3 * worlds.HOUR_US)
+marks = [mark(trails.tracks, asked, worlds.windows_of([asked]), hours) for hours in (None, trails.hours)]
+near = closest_pair(*((t.fixes.time_us, t.fixes.lat_e7, t.fixes.lon_e7) for t in (trails[0], trails[1])), 150_000_000)
+crimes = [(str(k), worlds.asked_at(0, 60.0 * k, 0.0)) for k in range(8)]
+print(json.dumps([[column.tolist() for column in each] for each in (*marks, found)]), near, events_of(crimes))
 """
 
 
@@ -449,3 +360,31 @@ def test_with_and_without_the_compiler_the_answers_are_the_same():
         for off in ("0", "1")
     }  # fmt: skip
     assert said["0"] == said["1"]
+
+
+def calibrated(found, n_least):
+    """Placed by chance and the figure for it, added up over the crimes that have one."""
+    rows = [k for k, row in enumerate(found.chance) if row["expected"] is not None]
+    placed = sum(len(found.placed[k]) for k in rows)
+    assert placed >= n_least
+    return sum(found.chance[k]["expected"] for k in rows) / placed
+
+
+def test_chance_is_right_for_shuffled_crimes_in_a_town():
+    """Homes and shops, crimes beside them at any time: at least 400 placed by chance, the figure within a tenth."""
+    rng = np.random.default_rng(8)
+    trails = trails_of(town(rng, 40, 28))
+    fixes, crimes = trails.rows.fixes, []
+    for row in rng.integers(0, len(fixes), 1000).tolist():
+        from_us = MONDAY_US + int(rng.integers(1, 27 * 1440)) * MINUTE_US
+        place = {"lat": fixes.lat_e7[row] / 1e7 + float(rng.uniform(-60.0, 60.0)) * M_LAT, "lon": fixes.lon_e7[row] / 1e7}
+        crimes.append((str(len(crimes)), question(from_us, from_us + int(rng.choice([10, 60, 480])) * MINUTE_US, **place)))
+    assert calibrated(survey(trails.tracks, crimes, FOUR_WEEKS, trails.hours), 400) == pytest.approx(1.0, abs=0.1)
+
+
+def test_chance_is_right_for_shuffled_crimes_on_real_trails(shared_data):
+    found = real_town(shared_data)
+    if found is None:
+        pytest.skip("the phones are not in the real data folder")
+    crimes = shuffled(found, 1600, np.random.default_rng(21))
+    assert calibrated(surveyed(found, crimes), 400) == pytest.approx(1.0, abs=0.2)

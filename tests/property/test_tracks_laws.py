@@ -117,6 +117,21 @@ def test_hours_hold_what_bounds_the_wearer(seed):
     assert int(hours.row[-1].sum()) == int(start[1:].sum())
 
 
+def test_a_circle_wider_than_the_earth_stays_one():
+    zeros = np.zeros(2, np.int32)
+    tracks = pack(np.array([0, 2]), np.array([0, 1]), zeros, zeros, np.array([2e7, 1.0]), np.array([3e8, 5.0]))
+    assert tracks.radii_cm[tracks.error[0]].tolist() == [2_000_000_000, 2**31 - 1]
+
+
+def test_masts_and_the_others_are_counted_apart():
+    zeros, radii = np.zeros(3, np.int32), np.array([50.0, 50.0, 70.0])
+    tracks = pack(np.array([0, 3]), np.array([0, 1, 2]), zeros, zeros, radii, radii * 5, np.array([False, True, False]))
+    widest = 2**31 - 1
+    assert tracks.counting(masts=False).radii_cm[tracks.error, 0].tolist() == [5000, widest, 7000]
+    assert tracks.counting(masts=True).radii_cm[tracks.error, 0].tolist() == [widest, 5000, widest]
+    assert tracks.counting(masts=True).radii_cm[tracks.error, 1].tolist() == [25000, 25000, 35000]
+
+
 def test_no_fixes_at_all():
     empty = np.empty(0)
     tracks = pack(np.array([0, 0]), empty.astype(np.int64), *(empty.astype(np.int32),) * 2, empty, empty)

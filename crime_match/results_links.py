@@ -1,0 +1,60 @@
+"""What the crimes of a batch show together, as lines of JSON: the series, crimes that share wearers, who was in company."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from crime_match.chance import period_of
+from crime_match.company import companions
+from crime_match.crime import Crime
+from crime_match.links import groups, pairs
+from crime_match.question import Parameters
+from crime_match.run import Run
+from crime_match.series import series
+from crime_match.shifts import LONDON, Calendar
+from crime_match.survey import survey
+from crime_match.trails import Trails
+
+
+def lines_of(
+    run: Run, trails: Trails, crimes: Sequence[Crime], parameters: Parameters, timezone: str = LONDON,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[bytes]:  # fmt: skip
+    """One line of `kind` series, then those of kind group, pair and company, in a fixed order; see `records_of`."""
+    for record in records_of(run, trails, crimes, parameters, timezone, progress):
+        yield msgspec.json.encode(record) + b"\n"
+
+
+def records_of(
+    run: Run, trails: Trails, crimes: Sequence[Crime], parameters: Parameters, timezone: str = LONDON,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """The same as dictionaries. Crimes are named by their references, with the force before where two forces share one.
+
+    `run` names the matches that these lines go with; `progress` is told how many crimes are done by now.
+    """
+    asked = [(name, parameters.ask(crime)) for name, crime in zip(_names(crimes), crimes, strict=True)]
+    calendar = Calendar(*period_of(trails.tracks), timezone)
+    n_done = Counter[str]()
+
+    def more(n: int) -> None:
+        n_done["crimes"] += n
+        if progress:
+            progress(n_done["crimes"])
+
+    found = survey(trails.tracks, asked, calendar, trails.hours, progress=more)
+    yield {"kind": "series", "run": run.id, "calendar": calendar.record()} | series(found, asked, trails.wearers)
+    yield from ({"kind": "group"} | group for group in groups(found, asked, trails.wearers))
+    yield from ({"kind": "pair"} | pair for pair in pairs(found, asked, trails.wearers))
+    for (name, question), placed in zip(asked, found.placed, strict=True):
+        for company in companions(question, [trails[w] for w in placed.tolist()]):
+            yield {"kind": "company", "crime": name} | company
+
+
+def _names(crimes: Sequence[Crime]) -> list[str]:
+    n_forces = Counter(crime.reference for crime in crimes)
+    return [c.reference if n_forces[c.reference] == 1 else f"{c.force} {c.reference}" for c in crimes]
