@@ -54,7 +54,8 @@ def flag_two_sided(
 def _speed_mps(fixes: Any, i: int, j: int, fast_mps: float) -> float:
     """The lowest speed that joins two fixes, the earlier first; 0 where it is surely not over fast_mps."""
     time_us, lat_e7, lon_e7, radius_m = fixes
-    dlat, dlon = np.int64(lat_e7[j]) - np.int64(lat_e7[i]), np.int64(lon_e7[j]) - np.int64(lon_e7[i])
+    dlat: Any = np.int64(lat_e7[j]) - np.int64(lat_e7[i])
+    dlon: Any = np.int64(lon_e7[j]) - np.int64(lon_e7[i])
     if surely_slow(time_us[j] - time_us[i], dlat, dlon, radius_m[i] + radius_m[j], fast_mps):
         return 0.0
     return joining_speed_mps(
