@@ -21,14 +21,13 @@ from crime_match.pair_kernels import (
 )
 from crime_match.reach_kernels import LEAST_M_PER_E7, apart_at_least_m, parallel_m
 from engine.jit import kernel
-from engine.track_kernels import HOUR_US
+from engine.track_kernels import HOUR_US, SHORT_US
 
 BUCKET_BITS = 31
 """Crimes are found by stretches of 2^31 us, 36 minutes."""
 CELL_BITS = 18
 """And by cells of 2^18 1e-7 degree, 2.9 km of latitude."""
 _BLOCK = 16  # so many fixes of a wearer are looked up together
-_SHORT_S = 120.0  # but never over a longer gap, which would make the block's reach as wide as its own
 FAR_M = 200_000.0
 
 
@@ -45,10 +44,76 @@ def box_apart_m(lat_e7: Any, lon_e7: Any, parallel: float, south: Any, west: Any
 
 
 @kernel
+def block_end(i: Any, a: Any, b: Any, tick: Any, short_ticks: Any) -> Any:
+    """The last row of the block that begins at row i: a run of short gaps, or one gap; a - 1 and b stand for open ends."""
+    j = i + 1
+    if i < a or j >= b or np.int64(tick[j]) - np.int64(tick[i]) > short_ticks:
+        return j
+    while j < min(i + _BLOCK, b - 1) and np.int64(tick[j + 1]) - np.int64(tick[j]) <= short_ticks:
+        j += 1
+    return j
+
+
+@kernel
+def block_bounds(
+    i: Any, j: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any
+) -> tuple[Any, ...]:  # fmt: skip
+    """Of the rows i to j: south, west, north, east, the largest exclusion radius [cm], `joining`, and gap [ticks]."""
+    lats, lons, errors, fast, ticks = (
+        lat_e7[i : j + 1],
+        lon_e7[i : j + 1],
+        error[i : j + 1],
+        joining[i : j + 1],
+        tick[i : j + 1],
+    )
+    south, north, west, east = lats[0], lats[0], lons[0], lons[0]
+    exclusion_cm, fastest, gap = radii_cm[errors[0], 1], fast[0], np.int64(0)
+    for k in range(len(lats)):  # of their own slices: the compiler makes vectors of such loops
+        south, north = min(south, lats[k]), max(north, lats[k])
+    for k in range(len(lons)):
+        west, east = min(west, lons[k]), max(east, lons[k])
+    for k in range(len(fast)):
+        fastest = max(fastest, fast[k])
+    for k in range(len(errors)):
+        exclusion_cm = max(exclusion_cm, radii_cm[errors[k], 1])
+    for k in range(1, len(ticks)):
+        gap = max(gap, np.int64(ticks[k]) - np.int64(ticks[k - 1]))
+    return np.int64(south), np.int64(west), np.int64(north), np.int64(east), np.int64(exclusion_cm), np.int64(fastest), gap
+
+
+@kernel
+def look_by_blocks(
+    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, a: Any, b: Any, one: Any, shape: Any,
+    max_speed_mps: float, short_ticks: Any, base_us: int, tick_us: int, tick: Any, lat_e7: Any, lon_e7: Any, error: Any,
+    radii_cm: Any, joining: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """`look_at`, but blocks of fixes that are surely elsewhere are passed over, and so may long gaps be."""
+    i = first_gap
+    while i <= last_gap and n < one[4]:
+        j = min(block_end(i, a, b, tick, short_ticks), last_gap + 1)
+        from_row, to_row = low if i == first_gap else max(low, i), stop if j > last_gap else min(stop, j)
+        south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
+            min(max(i, a), from_row), max(min(j, b - 1), to_row - 1), tick, lat_e7, lon_e7, error, radii_cm, joining
+        )
+        reach_m = shape[1] + exclusion_cm * 0.01 + 1.0
+        if not seen and gap <= short_ticks:  # long gaps are looked at by their list
+            reach_m += max_speed_mps * (gap * tick_us * 1e-6) * 0.5
+        near = fastest > max_speed_mps or fastest == 255 or reach_m >= FAR_M
+        if near or box_apart_m(one[0], one[1], shape[2], south, west, north, east) <= reach_m:
+            n, seen = look_at(
+                i, j - 1, from_row, to_row, n, seen, a, b, one, shape, max_speed_mps,
+                base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+            )  # fmt: skip
+        i = j
+    return n, seen
+
+
+@kernel
 def near_by_hours(
     from_crime: int, crimes: Any, shapes: Any, max_speed_mps: float, first_hour: int, box: Any, reach_cm: Any, gap_s: Any,
-    fastest: Any, row: Any, base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any,
-    radii_cm: Any, joining: Any, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
+    fastest: Any, row: Any, long_start: Any, gap_wearer: Any, gap: Any,
+    base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
+    seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
 ) -> tuple[int, int]:  # fmt: skip
     """Pairs of the crimes from from_crime on, crime after crime, wearers ascending; needs room for all wearers of one.
 
@@ -56,6 +121,7 @@ def near_by_hours(
     up. Returns the next crime to go on with, and how many pairs were written.
     """
     n_hours, n_wearers = reach_cm.shape
+    short_ticks = np.int64(SHORT_US) // tick_us
     n = 0
     for c in range(from_crime, len(crimes)):
         if n + n_wearers > len(crime):
@@ -80,7 +146,7 @@ def near_by_hours(
                 if n_placing[w] >= one[4]:
                     continue
                 by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
-                by_gap_m = by_fix_m + max_speed_mps * gap_s[hour, w] * 0.5
+                by_gap_m = by_fix_m + max_speed_mps * min(np.int64(gap_s[hour, w]), SHORT_US // 1_000_000) * 0.5
                 in_doubt = fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255
                 if not in_doubt and by_gap_m < FAR_M:
                     apart_m = box_apart_m(
@@ -89,16 +155,31 @@ def near_by_hours(
                     if apart_m > (by_fix_m if seen[w] else by_gap_m):
                         continue
                 a, b = start[w], start[w + 1]
-                if a == b:
-                    seen[w] |= MEETS
-                    continue
                 low, high = np.int64(row[hour, w]), np.int64(row[hour + 1, w])
+                if low == high:
+                    continue
                 stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
                 low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
                 begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
                 ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
-                n_placing[w], seen[w] = look_at(
-                    begins, ends, low, stop, n_placing[w], seen[w], a, b, one, shape, max_speed_mps,
+                n_placing[w], seen[w] = look_by_blocks(
+                    begins, ends, low, stop, n_placing[w], seen[w], a, b, one, shape, max_speed_mps, short_ticks,
+                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                )  # fmt: skip
+            for k in range(long_start[hour], long_start[hour + 1]):
+                w, g = gap_wearer[k], gap[k]
+                a, b = start[w], start[w + 1]
+                if seen[w] or n_placing[w] >= one[4]:
+                    continue
+                if a == b:
+                    seen[w] = MEETS
+                    continue
+                left_at = base_us + np.int64(tick[max(g, a)]) * tick_us
+                due_at = base_us + np.int64(tick[min(g + 1, b - 1)]) * tick_us
+                if (g + 1 < b and due_at <= one[2]) or (g >= a and left_at >= one[3] and left_at != one[2]):
+                    continue  # it meets the hour, not the window
+                _, seen[w] = look_at(
+                    g, g, a, a, 0, 0, a, b, one, shape, max_speed_mps,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
         for w in range(n_wearers):
@@ -142,34 +223,6 @@ def fill_entries(crimes: Any, first_bucket: Any, time_next: Any, time_crime: Any
             slot = slot_of(bucket, row, column, mask)
             cell_crime[cell_next[slot]] = c
             cell_next[slot] += 1
-
-
-@kernel
-def block_end(i: Any, a: Any, b: Any, tick: Any, short_ticks: Any) -> Any:
-    """The last row of the block that begins at row i: a run of short gaps, or one gap; a - 1 and b stand for open ends."""
-    j = i + 1
-    if i < a or j >= b or np.int64(tick[j]) - np.int64(tick[i]) > short_ticks:
-        return j
-    while j < min(i + _BLOCK, b - 1) and np.int64(tick[j + 1]) - np.int64(tick[j]) <= short_ticks:
-        j += 1
-    return j
-
-
-@kernel
-def block_bounds(
-    i: Any, j: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any
-) -> tuple[Any, ...]:
-    """Of the rows i to j: south, west, north, east, the largest exclusion radius [cm], `joining`, and gap [ticks]."""
-    south, north, west, east = np.int64(2**31), np.int64(-(2**31)), np.int64(2**31), np.int64(-(2**31))
-    exclusion_cm, fastest, gap = np.int64(0), np.int64(0), np.int64(0)
-    for k in range(i, j + 1):
-        south, north = min(south, np.int64(lat_e7[k])), max(north, np.int64(lat_e7[k]))
-        west, east = min(west, np.int64(lon_e7[k])), max(east, np.int64(lon_e7[k]))
-        exclusion_cm = max(exclusion_cm, np.int64(radii_cm[error[k], 1]))
-        fastest = max(fastest, np.int64(joining[k]))
-    for k in range(i, j):
-        gap = max(gap, np.int64(tick[k + 1]) - np.int64(tick[k]))
-    return south, west, north, east, exclusion_cm, fastest, gap
 
 
 @kernel
@@ -231,7 +284,7 @@ def near_by_scan(
     the next wearer to go on with, and how many pairs were written.
     """
     n_buckets = len(time_start) - 1
-    short_ticks = np.int64(_SHORT_S * 1e6) // tick_us
+    short_ticks = np.int64(SHORT_US) // tick_us
     n = 0
     for w in range(from_wearer, to_wearer):
         if n + len(crimes) > len(crime):
@@ -249,10 +302,12 @@ def near_by_scan(
             last: Any = min((to_us >> BUCKET_BITS) - first_bucket, n_buckets - 1)
             if first > last or time_start[first] == time_start[last + 1]:
                 continue
-            one, two = (0, -1) if is_open else (i, j)
-            south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
-                one, two, tick, lat_e7, lon_e7, error, radii_cm, joining
-            )
+            south, west, north, east = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            exclusion_cm, fastest, gap = np.int64(0), np.int64(0), np.int64(0)
+            if not is_open:
+                south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
+                    i, j, tick, lat_e7, lon_e7, error, radii_cm, joining
+                )
             by_fix_m = exclusion_cm * 0.01 + 1.0
             by_gap_m = by_fix_m + max_speed_mps * (gap * tick_us * 1e-6) * 0.5
             anywhere = is_open or fastest > max_speed_mps or fastest == 255 or by_gap_m + widest_m >= FAR_M

@@ -10,42 +10,34 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-AHEAD = 32
-"""Each fix is compared with so many after it."""
 MOST_IN_DOUBT = 8
-"""In a longer run of fixes in doubt all of them are left out: no explanation says more, and few say as much."""
-MARGIN = AHEAD + MOST_IN_DOUBT
-"""So many fixes on each side of the window take part."""
+"""In a longer run of fixes in doubt all of them are left out: the fixes beyond it, which nothing contradicts, bound the gap."""
+MARGIN = 40
+"""So many fixes on each side of the window may bound it; in a run in doubt that is longer, nothing does."""
 
 
-def bounding_pairs(conflicts: NDArray[np.uint8], gaps: range) -> NDArray[np.int64]:
-    """Rows (gap, before, after) of indices: a fix before (-1: none) and one after (n: none) that may bound a gap.
+def bounding_pairs(conflicts: NDArray[np.int64], gaps: range, n: int) -> NDArray[np.int64]:
+    """Rows (gap, before, after) of indices of n fixes: one before (-1: none) and one after (n: none) that may bound a gap.
 
-    conflicts (n, AHEAD) as from `kernels.contradictions`; gap g lies between the fixes g and g + 1. Without contradictions
-    there is one row a gap: (g, g, g + 1).
+    conflicts (m, 2) as from `kernels.contradictions`, of which one fix may be none of these n; gap g lies between the fixes g
+    and g + 1. Without contradictions there is one row a gap: (g, g, g + 1).
     """
-    if not conflicts.any():
+    if not len(conflicts):
         gap = np.arange(gaps.start, gaps.stop, dtype=np.int64)
         return np.column_stack([gap, gap, gap + 1])
-    doubts = _opponents(conflicts)
-    rows = [(gap, *pair) for gap in gaps for pair in _pairs(doubts, gap, len(conflicts))]
-    return np.array(rows, np.int64).reshape(-1, 3)
-
-
-def _opponents(conflicts: NDArray[np.uint8]) -> dict[int, set[int]]:
-    """For each fix in doubt the fixes that it contradicts."""
     doubts: dict[int, set[int]] = {}
-    for row, ahead in np.argwhere(conflicts).tolist():
-        doubts.setdefault(row, set()).add(row + 1 + ahead)
-        doubts.setdefault(row + 1 + ahead, set()).add(row)
-    return doubts
+    for one, two in conflicts.tolist():
+        doubts.setdefault(one, set()).add(two)
+        doubts.setdefault(two, set()).add(one)
+    rows = [(gap, *pair) for gap in gaps for pair in _pairs(doubts, gap, n)]
+    return np.array(rows, np.int64).reshape(-1, 3)
 
 
 def _pairs(doubts: dict[int, set[int]], gap: int, n: int) -> list[tuple[int, int]]:
     before, after = [gap], [gap + 1]
-    while before[-1] in doubts:
+    while before[-1] >= 0 and before[-1] in doubts:
         before.append(before[-1] - 1)
-    while after[-1] in doubts:
+    while after[-1] < n and after[-1] in doubts:
         after.append(after[-1] + 1)
     widest = (before[-1], after[-1])
     if max(len(before), len(after)) > MOST_IN_DOUBT + 1:

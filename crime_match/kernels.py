@@ -133,22 +133,38 @@ def _speed_at(
 
 @kernel
 def contradictions(
-    time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, speed_mps: float, ahead: int
-) -> NDArray[np.uint8]:
-    """Which fixes no path at this speed can join: out[i, k] = 1 where fix i contradicts fix i + 1 + k.
+    first: int, stop: int, time_us: Any, lat_e7: Any, lon_e7: Any, radius_m: Any, speed_mps: float, pairs: Any
+) -> int:
+    """Pairs of fixes that no path at this speed can join, of which the rows first:stop are in: written to pairs (m, 2), the
+    earlier first; returns how many there are, which may be more than there is room for.
 
-    Columns of shape (n,) in time order [us, 1e-7 degree, m]; returns (n, ahead). A pair is joined where
-    distance - both radii <= speed x time.
+    Columns of shape (n,) in time order [us, 1e-7 degree, m]. A pair is joined where distance - both radii <= speed x time; each
+    row is compared with all others but those that it surely joins, as so much time lies between.
     """
-    n = len(time_us)
-    out = np.zeros((n, ahead), np.uint8)
+    n, found = len(time_us), 0
+    south, north, west, east = np.int64(2**31), np.int64(-(2**31)), np.int64(2**31), np.int64(-(2**31))
     for i in range(n):
-        for k in range(min(ahead, n - i - 1)):
-            j = i + 1 + k
-            reach_m = radius_m[i] + radius_m[j] + speed_mps * ((time_us[j] - time_us[i]) * 1e-6)
-            # An upper bound first: a degree of latitude is never longer than 111.7 km, nor one of longitude than 111.4 km.
-            if 0.01117 * abs(np.int64(lat_e7[j]) - lat_e7[i]) + 0.01114 * abs(np.int64(lon_e7[j]) - lon_e7[i]) <= reach_m:
-                continue
-            if distance_m(lat_e7[i], lon_e7[i], lat_e7[j], lon_e7[j]) > reach_m:
-                out[i, k] = 1
-    return out
+        south, north = min(south, np.int64(lat_e7[i])), max(north, np.int64(lat_e7[i]))
+        west, east = min(west, np.int64(lon_e7[i])), max(east, np.int64(lon_e7[i]))
+    for i in range(first, stop):
+        lat, lon = np.int64(lat_e7[i]), np.int64(lon_e7[i])
+        widest_m = _longest_m(max(north - lat, lat - south), max(east - lon, lon - west)) - radius_m[i]
+        for step in (1, -1):
+            j = i + step if step > 0 else min(i, first) - 1
+            while 0 <= j < n and speed_mps * (abs(time_us[j] - time_us[i]) * 1e-6) < widest_m:
+                reach_m = radius_m[i] + radius_m[j] + speed_mps * (abs(time_us[j] - time_us[i]) * 1e-6)
+                if (
+                    _longest_m(abs(lat_e7[j] - lat), abs(lon_e7[j] - lon)) > reach_m
+                    and distance_m(lat_e7[i], lon_e7[i], lat_e7[j], lon_e7[j]) > reach_m
+                ):
+                    if found < len(pairs):
+                        pairs[found, 0], pairs[found, 1] = min(i, j), max(i, j)
+                    found += 1
+                j += step
+    return found
+
+
+@kernel
+def _longest_m(dlat_e7: Any, dlon_e7: Any) -> float:
+    """A bound above on a distance [m]: no 1e-7 degree is longer than 0.0112 m, whichever way round."""
+    return 0.0112 * math.hypot(float(dlat_e7), float(min(dlon_e7, 1_800_000_000)))

@@ -66,6 +66,8 @@ def is_far(
     exclusion2_m: float, start_us: Any, end_us: Any, slack_m: float, max_speed_mps: float,
 ) -> bool:  # fmt: skip
     """Whether the prism of two fixes surely stays outside, by bounds below on their distances alone."""
+    if near1_m >= 1e6 or near2_m >= 1e6:  # the slack is for places nearer than that
+        return False
     left_m, due_m = near1_m - exclusion1_m - slack_m, near2_m - exclusion2_m - slack_m
     if has_one and has_two:
         if max(left_m, 0.0) + max(due_m, 0.0) > max_speed_mps * ((due_at - left_at) * 1e-6 + 1e-6):

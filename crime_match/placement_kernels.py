@@ -14,6 +14,7 @@ import numpy as np
 from crime_match.kernels import lens_share
 from engine.jit import kernel
 from engine.kernels import distance_m
+from engine.track_kernels import LONG_GAP
 
 _LEAST_M_PER_E7 = 0.01105  # no 1e-7 degree of latitude is shorter, nor of longitude times the cosine of its latitude
 _RAD_PER_E7 = math.pi / 180.0 * 1e-7
@@ -146,7 +147,7 @@ def mark_hours(
                         and boxes[h, w, 3] >= west
                     ):
                         look[k, w] = LOOK
-                    if within or np.int64(gap_s[h, w]) * 1_000_000 <= length_us:
+                    if within or (gap_s[h, w] != LONG_GAP and np.int64(gap_s[h, w]) * 1_000_000 <= length_us):
                         monitored[w] |= bit
         for h in range(opens, closes + 1):
             for w in range(n_wearers):

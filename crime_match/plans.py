@@ -90,7 +90,7 @@ def by_hours(crimes: Crimes, tracks: Tracks, hours: Hours) -> Iterator[Coded]:
     """The pairs that are not excluded, in portions, crime after crime."""
     n_wearers = tracks.n_wearers
     seen, n_placing = np.empty(n_wearers, np.uint8), np.empty(n_wearers, np.int64)
-    fixed: tuple[Any, ...] = (crimes.rows, crimes.shapes, crimes.max_speed_mps, hours.first_hour, *hours.arrays)
+    fixed: tuple[Any, ...] = (crimes.rows, crimes.shapes, crimes.max_speed_mps, *hours.arrays)
 
     def portion(crime: int, room: Coded) -> tuple[int, int]:
         return kernels.near_by_hours(*(crime, *fixed, *tracks.arrays, seen, n_placing, *room))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_match import kernels
-from crime_match.explanations import AHEAD, MARGIN, bounding_pairs
+from crime_match.explanations import MARGIN, bounding_pairs
 from crime_match.question import Question
 from crime_match.reach_kernels import lowest_of_pairs
 from crime_match.trails import WearerTrail
@@ -58,20 +58,30 @@ def reach_of(question: Question, trail: WearerTrail) -> Reach:
     time_us = trail.fixes.time_us[weighty]
     first = int(np.searchsorted(time_us, question.start_us, side="right")) - 1
     last = int(np.searchsorted(time_us, question.end_us, side="left"))
-    start = max(0, first - MARGIN)
-    used = weighty[start : last + MARGIN + 1]
-    conflicts = kernels.contradictions(
-        trail.fixes.time_us[used], trail.fixes.lat_e7[used], trail.fixes.lon_e7[used], trail.exclusion_m[used],
-        question.max_speed_mps, AHEAD,
-    )  # fmt: skip
+    start, stop = max(0, first - MARGIN), min(len(weighty), last + MARGIN + 1)
+    used = weighty[start:stop]
+    conflicts = _contradictions(trail, weighty, start, stop, question.max_speed_mps)
     gaps = range(first - start, max(last - 1, first) - start + 1)
-    pairs = _timed(question, trail.fixes.time_us[used], bounding_pairs(conflicts, gaps))
+    pairs = _timed(question, trail.fixes.time_us[used], bounding_pairs(conflicts - start, gaps, len(used)))
     exists = not bool(np.any((pairs.before < 0) & (pairs.after < 0)))
     if not exists:  # at this speed everything contradicts; what can be told is the speed of one who made all the fixes
-        pairs = _timed(question, trail.fixes.time_us[used], bounding_pairs(np.zeros_like(conflicts), gaps))
+        pairs = _timed(question, trail.fixes.time_us[used], bounding_pairs(conflicts[:0], gaps, len(used)))
     needed_mps = _lowest_speed(question, trail, used, pairs)
     rests_on = _span(pairs, used)
-    return Reach(exists, needed_mps, rests_on, _met(conflicts, used, rests_on))
+    return Reach(exists, needed_mps, rests_on, _met(weighty[conflicts], rests_on))
+
+
+def _contradictions(
+    trail: WearerTrail, weighty: NDArray[np.int64], start: int, stop: int, speed_mps: float
+) -> NDArray[np.int64]:
+    """Pairs (m, 2) of the fixes that carry weight that contradict each other, one of them from start to stop."""
+    fixes, pairs = trail.fixes, np.empty((256, 2), np.int64)
+    columns = fixes.time_us[weighty], fixes.lat_e7[weighty], fixes.lon_e7[weighty], trail.exclusion_m[weighty]
+    n = kernels.contradictions(start, stop, *columns, speed_mps, pairs)
+    if n > len(pairs):
+        pairs = np.empty((n, 2), np.int64)
+        kernels.contradictions(start, stop, *columns, speed_mps, pairs)
+    return pairs[:n]
 
 
 def _timed(question: Question, time_us: NDArray[np.int64], rows: NDArray[np.int64]) -> _Pairs:
@@ -109,8 +119,7 @@ def _span(pairs: _Pairs, used: NDArray[np.int64]) -> NDArray[np.int64]:
     return used[named.min() : named.max() + 1] if len(named) else used[:0]
 
 
-def _met(conflicts: NDArray[np.uint8], used: NDArray[np.int64], rests_on: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Contradictions among the fixes that the answer rests on, as indices of the trail."""
+def _met(conflicts: NDArray[np.int64], rests_on: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Contradictions among the fixes that the answer rests on, as indices of the trail, in their order."""
     named = set(rests_on.tolist())
-    found = [(int(used[i]), int(used[i + 1 + k])) for i, k in np.argwhere(conflicts).tolist()]
-    return [(one, two) for one, two in found if one in named and two in named]
+    return sorted((one, two) for one, two in conflicts.tolist() if one in named and two in named)

@@ -14,7 +14,7 @@ from engine.events import DeviceEvent
 from engine.fixes import SOURCES, Fixes
 from engine.flags import WEIGHTLESS
 from engine.hours import Hours, summarise
-from engine.tracks import Tracks, pack
+from engine.tracks import Tracks, pack, up_to_cm
 from engine.trail import Arranged
 
 
@@ -64,7 +64,7 @@ class Trails:
     ) -> None:  # fmt: skip
         self.wearers, self.start, self.rows = tuple(wearers), start, rows
         self._activations, self._events = activations, events
-        rows.exclusion_m[:] = np.ceil(rows.exclusion_m * 100.0) / 100.0
+        rows.exclusion_m[:] = up_to_cm(rows.exclusion_m) / 100.0
 
     def __len__(self) -> int:
         return len(self.wearers)

@@ -7,31 +7,36 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.track_kernels import HOUR_US, fill_hours
+from engine.track_kernels import HOUR_US, fill_hours, list_long_gaps
 from engine.tracks import Tracks
 
 
 class Hours(NamedTuple):
-    """Row h is the hour that begins at (first_hour + h) hours of the epoch; columns are wearers; 29 bytes an hour and wearer.
+    """Row h is the hour that begins at (first_hour + h) hours of the epoch; columns are wearers; 26 bytes an hour and wearer.
 
-    box (n_hours, n_wearers, 4) int32: south, west, north, east of the fixes between which the wearer was in the hour [1e-7
-    degree]; reach_cm: their largest exclusion radius [cm]; gap_s: the longest gap between two of them, rounded up [s]
-    (`FOREVER_S` before the first fix and after the last); fastest uint8: their highest `joining`; row (n_hours + 1,
-    n_wearers) uint32 or int64: the first row of the tracks at or after the beginning of the hour. At any instant of the
-    hour a wearer slower than v, with no fix in doubt at v, is within reach + v gap / 2 of the box.
+    box (n_hours, n_wearers, 4) int32: south, west, north, east of the hour's fixes, and of those at the ends of the gaps of
+    up to SHORT_US that meet it [1e-7 degree]; reach_cm: their largest exclusion radius [cm]; gap_s uint8: the longest of
+    these gaps, rounded up [s], or LONG_GAP where a longer one meets the hour; fastest uint8: their highest `joining`; row
+    (n_hours + 1, n_wearers) uint32 or int64: the first row of the tracks at or after the beginning of the hour. In such a
+    gap a wearer slower than v, with no fix in doubt at v, is within reach + v gap / 2 of the box. The other gaps that meet
+    hour h are those of gap_wearer, gap (m,) from long_start[h] to long_start[h + 1]: gap g lies between the rows g and
+    g + 1, also before the first row and after the last.
     """
 
     first_hour: int
     box: NDArray[np.int32]
     reach_cm: NDArray[np.int32]
-    gap_s: NDArray[np.int32]
+    gap_s: NDArray[np.uint8]
     fastest: NDArray[np.uint8]
     row: NDArray[Any]
+    long_start: NDArray[np.int64]
+    gap_wearer: NDArray[np.int32]
+    gap: NDArray[np.int64]
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        """The columns, as kernels take them."""
-        return tuple(self)[1:]
+        """All fields, as kernels take them."""
+        return tuple(self)
 
 
 def summarise(tracks: Tracks) -> Hours:
@@ -44,7 +49,19 @@ def summarise(tracks: Tracks) -> Hours:
     box = np.empty((*shape, 4), np.int32)
     box[..., :2], box[..., 2:] = np.iinfo(np.int32).max, np.iinfo(np.int32).min
     row = np.zeros((n_hours + 1, tracks.n_wearers), np.uint32 if tracks.n_fixes < 2**32 else np.int64)
-    ints = np.zeros((2, *shape), np.int32)
-    hours = Hours(first, box, ints[0], ints[1], np.zeros(shape, np.uint8), row)
-    fill_hours(first, *tracks.arrays, *hours.arrays)
-    return hours
+    reach_cm, gap_s, fastest = np.zeros(shape, np.int32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    fill_hours(first, *tracks.arrays, box, reach_cm, gap_s, fastest, row)
+    return Hours(first, box, reach_cm, gap_s, fastest, row, *_long_gaps(tracks, first, gap_s))
+
+
+def _long_gaps(
+    tracks: Tracks, first: int, gap_s: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    told = (first, len(gap_s), tracks.base_us, tracks.tick_us, tracks.start, tracks.tick, gap_s)
+    start = np.zeros(len(gap_s) + 1, np.int64)
+    list_long_gaps(*told, start, np.empty(0, np.int32), np.empty(0, np.int64))
+    np.cumsum(start, out=start)
+    wearer, gap = np.empty(start[-1], np.int32), np.empty(start[-1], np.int64)
+    if len(gap):
+        list_long_gaps(*told, start.copy(), wearer, gap)
+    return start, wearer, gap

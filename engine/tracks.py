@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from engine.track_kernels import AHEAD, fill_joining
+from engine.track_kernels import fill_joining
 
 _MOST_TICKS = 2**32 - 1
 _MOST_CM = 2**31 - 1  # 21474 km: the whole earth
@@ -19,9 +19,9 @@ class Tracks(NamedTuple):
 
     start (n_wearers + 1,) int64; tick (n,) uint32 or int64: the time is base_us + tick * tick_us, exactly; lat_e7, lon_e7
     (n,) int32; error (n,) uint16 or int32: row of `radii_cm`; radii_cm (m, 2) int32: the reported circle, and the exclusion
-    radius rounded up [cm]; joining (n,) uint8: the lowest whole speed [m/s] at which the fix contradicts none of the AHEAD
-    fixes before and after it (255: that or more); is_mast (m,): which rows of radii_cm are of fixes by telephone masts (None:
-    there is none).
+    radius rounded up [cm]; joining (n,) uint8: the lowest whole speed [m/s] at which the fix contradicts no other of the
+    wearer (255: that or more), nor less than SLOWEST_MPS; is_mast (m,): which rows of radii_cm are of fixes by telephone
+    masts (None: there is none).
     """
 
     base_us: int
@@ -67,12 +67,17 @@ def pack(
     """Fixes that carry weight (n,) of wearers one after the other, each in time order, to Tracks."""
     base_us, tick_us, tick = _ticks(time_us)
     by_mast = np.zeros(len(time_us), np.bool_) if by_mast is None else by_mast
-    error, radii_cm, is_mast = _error_rows(np.rint(radius_m * 100.0), np.minimum(np.ceil(exclusion_m * 100.0), _MOST_CM), by_mast)
+    error, radii_cm, is_mast = _error_rows(np.rint(radius_m * 100.0), np.minimum(up_to_cm(exclusion_m), _MOST_CM), by_mast)
     joining = np.zeros(len(tick), np.uint8)
-    fill_joining(tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, AHEAD, joining)
+    fill_joining(tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, joining)
     return Tracks(
         base_us, tick_us, start, tick, lat_e7, lon_e7, error, radii_cm, joining, is_mast if is_mast.any() else None
     )
+
+
+def up_to_cm(radius_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Radii [m] as whole centimetres, rounded up but for what arithmetic adds."""
+    return np.ceil(np.round(radius_m * 100.0, 6))
 
 
 def _ticks(time_us: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]]:

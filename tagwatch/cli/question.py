@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import InputError
+from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
 from tagwatch.cli.options import (
     ActivationsFile,
     Config,
@@ -23,20 +23,14 @@ from tagwatch.cli.options import (
 if TYPE_CHECKING:
     from crime_match.match import Match
 
-_MINUTES = {"s": 1 / 60, "m": 1, "h": 60}
-VERDICTS = ("placed", "possible", "excluded", "unmonitored")
-
 
 def near(
     lat: Annotated[float, typer.Option(help="Latitude, degrees")],
     lon: Annotated[float, typer.Option(help="Longitude, degrees")],
     from_: Annotated[str, typer.Option("--from", help="Start of the window")],
     to: Annotated[str, typer.Option("--to", help="End of the window")],
-    radius: Annotated[float, typer.Option(help="Vicinity, metres")] = 100.0,
-    pad: Annotated[str, typer.Option(help="Added to both ends of the window, such as 10m")] = "10m",
-    max_speed: Annotated[float, typer.Option("--max-speed", help="Metres a second")] = 55.0,
-    min_fixes: Annotated[int, typer.Option("--min-fixes", help="Fixes that it takes to be placed")] = 1,
-    only: Annotated[str | None, typer.Option(help="Verdicts to list, such as placed,possible; the others are counted")] = None,
+    radius: Radius = 100.0, pad: Pad = "10m", max_speed: MaxSpeed = 55.0, min_fixes: MinFixes = 1, only: Only = None,
+    compatible: Compatible = False,
     trails: TrailOption = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="More trail files")] = None,
     activations: ActivationsFile = None, events: Events = None,
@@ -50,14 +44,14 @@ def near(
     assert start is not None
     assert end is not None
     question = Question(
-        lat, lon, start, end, radius_m=radius, pad_us=_pad_us(pad), max_speed_mps=max_speed, min_fixes=min_fixes
+        lat, lon, start, end, radius_m=radius, pad_us=pad_us(pad), max_speed_mps=max_speed, min_fixes=min_fixes
     )
-    wanted = _verdicts(only)
+    wanted = verdicts_of(only)
     files = [*(trails or []), *(more or [])]
     if files:
-        matches = _from_files(question, files, activations, events, tz, skip_bad, percentile)
+        matches = _from_files(question, files, activations, events, tz, skip_bad, percentile, compatible)
     else:
-        matches = _from_database(question, config)
+        matches = _from_database(question, config, compatible)
     shown = [m for m in matches if m.verdict in wanted]
     if json:
         for match in shown:
@@ -70,7 +64,7 @@ def near(
 
 def _from_files(
     question: Any, files: list[str], activations: str | None, events: str | None, tz: str | None, skip_bad: bool,
-    percentile: float,
+    percentile: float, compatible: bool,
 ) -> list[Match]:  # fmt: skip
     from engine.activations import Activation
     from ingest.activation_files import read_activations
@@ -81,10 +75,10 @@ def _from_files(
     worn = read_activations(activations) if activations else None
     noticed = read_events(events, zone_of(tz)) if events else []
     plan = Activation("", "", -(2**62), percentile=percentile)
-    return near_from(read_fixes(files, tz, skip_bad), question, worn, noticed, plan)
+    return near_from(read_fixes(files, tz, skip_bad), question, worn, noticed, plan, compatible=compatible)
 
 
-def _from_database(question: Any, config: Any) -> list[Match]:
+def _from_database(question: Any, config: Any, compatible: bool) -> list[Match]:
     from engine import database
     from tagwatch import configuration
     from tagwatch.near import near_in_database
@@ -95,37 +89,27 @@ def _from_database(question: Any, config: Any) -> list[Match]:
     with database.connect(settings.database.url) as connection:
         database.require_schema(connection, SCHEMAS)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
-        return near_in_database(connection, question, conditions.activations, settings.default_plan)
+        plan = settings.default_plan
+        return near_in_database(connection, question, conditions.activations, plan, compatible=compatible)
 
 
 def _table(matches: list[Match]) -> None:
     for m in matches:
         closest = "-" if m.closest_m is None else f"{m.closest_m:.0f} m"
         words = [f"{m.verdict:<11}", f"{m.wearer:<12}", f"closest {closest:>9}", f"coverage {m.coverage * 100:3.0f} %"]
+        if m.compatible:
+            words.append(f"ministry {'yes' if m.compatible['matched'] else 'no ':<3}")
         if m.support:
             words.append(f"support {m.support}")
         if m.required_speed_mps is not None:
-            words.append(f"needs {m.required_speed_mps:g} m/s")
-        words += list(m.reasons)[:1]
-        print("  ".join(words))
+            words.append(f"needs {m.required_speed_mps:6.2f} m/s")
+        print("  ".join([*words, *_said(m)]))
 
 
-def _verdicts(only: str | None) -> tuple[str, ...]:
-    if only is None:
-        return VERDICTS
-    wanted = tuple(part.strip() for part in only.split(","))
-    for verdict in wanted:
-        if verdict not in VERDICTS:
-            raise InputError(field="--only", value=verdict, expected=", ".join(VERDICTS))
-    return wanted
-
-
-def _pad_us(text: str) -> int:
-    unit = text[-1:] if text[-1:] in _MINUTES else ""
-    try:
-        minutes = float(text[: len(text) - len(unit)]) * _MINUTES[unit or "m"]
-    except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes <= 24 * 60:
-        raise InputError(field="--pad", value=text, expected="a time such as 10m, 90s or 1h")
-    return round(minutes * 60_000_000)
+def _said(match: Match) -> list[str]:
+    """The reason that says most beside the columns; where the ministry's rule matches somebody else, why."""
+    speed = None if match.required_speed_mps is None else f"{match.required_speed_mps:.2f} m/s"
+    reasons = [reason for reason in match.reasons if speed is None or speed not in reason]
+    if match.compatible and match.compatible["matched"] and match.compatible["differs"]:
+        reasons.insert(0, match.compatible["differs"])
+    return reasons[:1]

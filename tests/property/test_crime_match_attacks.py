@@ -190,9 +190,6 @@ def verdicts(trails: Trails, question: Question) -> list[str]:
     ("every_s", "n_before", "n_wrong", "off_m", "speed_mps"),
     [(60.0, 100, 70, 10_000.0, 2.0), (1.0, 1000, 660, 30_000.0, 55.0)],
 )
-@pytest.mark.xfail(
-    strict=True, reason="a fix is compared with the 32 before and after it only, however little time that is"
-)
 def test_a_long_run_of_wrong_fixes_excludes_nobody(
     every_s: float, n_before: int, n_wrong: int, off_m: float, speed_mps: float
 ) -> None:

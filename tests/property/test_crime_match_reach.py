@@ -240,12 +240,21 @@ def test_contradictions_against_plain_python(rows):
     rows = sorted(rows, key=lambda row: row[3])
     trail = trail_of([row[:2] for row in rows], [START_US + row[3] * 1_000_000 for row in rows], [row[2] for row in rows])
     fixes = trail.fixes
-    got = contradictions(fixes.time_us, fixes.lat_e7, fixes.lon_e7, trail.exclusion_m, 10.0, 8)
-    for i in range(len(rows)):
-        for k in range(min(8, len(rows) - 1 - i)):
-            j = i + 1 + k
+    n = len(rows)
+    expected = set()
+    for i in range(n):
+        for j in range(i + 1, n):
             apart_m = distance_m(fixes.lat_e7[i], fixes.lon_e7[i], fixes.lat_e7[j], fixes.lon_e7[j])
-            assert got[i, k] == (apart_m > rows[i][2] + rows[j][2] + 10.0 * (rows[j][3] - rows[i][3]))
+            if apart_m > rows[i][2] + rows[j][2] + 10.0 * (rows[j][3] - rows[i][3]):
+                expected.add((i, j))
+    for first in range(n + 1):
+        for stop in range(first, n + 1):
+            pairs = np.empty((n * n, 2), np.int64)
+            columns = fixes.time_us, fixes.lat_e7, fixes.lon_e7, trail.exclusion_m
+            found = contradictions(first, stop, *columns, 10.0, pairs)
+            told = [tuple(pair) for pair in pairs[:found].tolist()]
+            assert len(set(told)) == len(told)
+            assert set(told) == {pair for pair in expected if any(first <= k < stop for k in pair)}
 
 
 def test_two_contradictory_fixes_are_left_out_in_turn():

@@ -10,7 +10,7 @@ from pyproj import Geod
 
 from crime_match.kernels import contradictions
 from engine.hours import summarise
-from engine.track_kernels import AHEAD, FOREVER_S, HOUR_US
+from engine.track_kernels import HOUR_US, LONG_GAP, SHORT_US, SLOWEST_MPS
 from engine.tracks import pack
 
 WGS84 = Geod(ellps="WGS84")
@@ -62,16 +62,14 @@ def test_a_fix_not_in_doubt_is_in_no_contradiction(seed, speed_mps):
     start, time_us, lat_e7, lon_e7, radius_m, exclusion_m = columns(seed)
     tracks = pack(start, time_us, lat_e7, lon_e7, radius_m, exclusion_m)
     exclusion_m = tracks.radii_cm[tracks.error, 1] / 100.0
-    for first, stop in pairwise(start):
-        part = slice(first, stop)
-        found = contradictions(time_us[part], lat_e7[part], lon_e7[part], exclusion_m[part], speed_mps, AHEAD)
-        joining = tracks.joining[part]
-        for i, k in np.argwhere(found).tolist():
-            assert joining[i] > speed_mps
-            assert joining[i + 1 + k] > speed_mps
-        needed = np.zeros(stop - first)
-        for i in range(stop - first):
-            for j in range(i + 1, min(i + 1 + AHEAD, stop - first)):
+    for first, stop in pairwise(start.tolist()):
+        part, n = slice(first, stop), stop - first
+        joining, pairs = tracks.joining[part], np.empty((n * n, 2), np.int64)
+        found = contradictions(0, n, time_us[part], lat_e7[part], lon_e7[part], exclusion_m[part], speed_mps, pairs)
+        assert np.all(joining[pairs[:found].ravel()] > speed_mps)
+        needed = np.zeros(n)
+        for i in range(n):
+            for j in range(i + 1, n):
                 a, b = first + i, first + j
                 apart_m = WGS84.inv(lon_e7[a] / 1e7, lat_e7[a] / 1e7, lon_e7[b] / 1e7, lat_e7[b] / 1e7)[2]
                 longest_m = apart_m * 1.01 if apart_m < 20_000 and abs(lat_e7[a]) < 6e8 else np.inf
@@ -79,7 +77,8 @@ def test_a_fix_not_in_doubt_is_in_no_contradiction(seed, speed_mps):
                 dt_s = (time_us[b] - time_us[a]) / 1e6
                 speed = free_m / dt_s if dt_s > 0 else (np.inf if free_m > 0 else 0.0)
                 needed[i], needed[j] = max(needed[i], speed), max(needed[j], speed)
-        assert np.all((joining <= needed + 1.0) | (needed > 254.0))
+        assert np.all(joining >= SLOWEST_MPS)
+        assert np.all((joining <= np.maximum(needed + 1.0, SLOWEST_MPS)) | (needed > 254.0))
 
 
 @settings(max_examples=100, deadline=None)
@@ -96,19 +95,23 @@ def test_hours_hold_what_bounds_the_wearer(seed):
         for h in range(n_hours):
             opens, closes = (hours.first_hour + h) * HOUR_US, (hours.first_hour + h + 1) * HOUR_US
             assert int(hours.row[h, w]) == start[w] + sum(time_us[i] < opens for i in rows)
-            bounding, gaps = set(), [0]
-            for i in [*rows, None]:
-                before, after = (start[w + 1] - 1 if i is None else i - 1), i
+            bounding, gaps, long_gaps = {i for i in rows if opens <= time_us[i] < closes}, [0], []
+            for before in range(start[w] - 1, start[w + 1]):
                 left = -np.inf if before < start[w] else time_us[before]
-                due = np.inf if after is None else time_us[after]
-                if rows and left < closes and due >= opens:
-                    bounding |= {k for k in (before, after) if k in rows}
-                    gaps.append(FOREVER_S if np.isinf(due - left) else int(-(-(due - left) // 1_000_000)))
-            if not rows:
-                assert hours.gap_s[h, w] == FOREVER_S
+                due = np.inf if before + 1 == start[w + 1] else time_us[before + 1]
+                if left < closes and due >= opens:
+                    if due - left > SHORT_US:
+                        long_gaps.append(before)
+                    else:
+                        bounding |= {before, before + 1}
+                        gaps.append(int(-(-(due - left) // 1_000_000)))
+            listed = slice(int(hours.long_start[h]), int(hours.long_start[h + 1]))
+            assert hours.gap[listed][hours.gap_wearer[listed] == w].tolist() == long_gaps
+            assert hours.gap_s[h, w] == (LONG_GAP if long_gaps else max(gaps))
+            if not bounding:
+                assert hours.box[h, w, 0] > hours.box[h, w, 2]
                 continue
             chosen = sorted(bounding)
-            assert hours.gap_s[h, w] == max(gaps)
             assert hours.box[h, w].tolist() == [
                 lat_e7[chosen].min(), lon_e7[chosen].min(), lat_e7[chosen].max(), lon_e7[chosen].max()
             ]  # fmt: skip

@@ -6,14 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crime_match.explanations import AHEAD, MOST_IN_DOUBT, bounding_pairs
+from crime_match.explanations import MOST_IN_DOUBT, bounding_pairs
 
 
-def conflicts_of(n, opponents):
-    out = np.zeros((n, AHEAD), np.uint8)
-    for one, two in opponents:
-        out[one, two - one - 1] = 1
-    return out
+def conflicts_of(opponents):
+    return np.array(sorted(opponents), np.int64).reshape(-1, 2)
 
 
 def brute_force(n, opponents, gap):
@@ -29,11 +26,11 @@ def brute_force(n, opponents, gap):
 
 
 def pairs_of(n, opponents, gap):
-    return {(i, j) for _, i, j in bounding_pairs(conflicts_of(n, opponents), range(gap, gap + 1)).tolist()}
+    return {(i, j) for _, i, j in bounding_pairs(conflicts_of(opponents), range(gap, gap + 1), n).tolist()}
 
 
 def test_without_contradiction_each_gap_has_its_own_fixes():
-    rows = bounding_pairs(conflicts_of(4, []), range(-1, 4))
+    rows = bounding_pairs(conflicts_of([]), range(-1, 4), 4)
     assert rows.tolist() == [[-1, -1, 0], [0, 0, 1], [1, 1, 2], [2, 2, 3], [3, 3, 4]]
 
 
@@ -54,6 +51,12 @@ def test_a_long_run_in_doubt_is_left_out_whole():
     n = 2 * MOST_IN_DOUBT + 8
     opponents = [(k, k + 1) for k in range(1, n - 2)]
     assert pairs_of(n, opponents, n // 2) == {(0, n - 1)}
+
+
+def test_an_opponent_beyond_the_fixes_at_hand_puts_in_doubt_too():
+    """Nothing at hand bounds the gap but fix 1 on one side: its opponent is far away, and the explanation may be that one's."""
+    assert pairs_of(3, [(-7, 1)], 0) == {(0, 1), (0, 2)}
+    assert pairs_of(2, [(1, 90)], 0) == {(0, 1), (0, 2)}
 
 
 @given(data=st.data(), n=st.integers(2, 7))

@@ -1,0 +1,150 @@
+"""The command `match`: the verdict of every crime and wearer, from trail files or from the database."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from engine.errors import InputError
+from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
+from tagwatch.cli.options import ActivationsFile, Config, Events, Out, Percentile, SkipBad, TrailOption, Tz, output, say
+
+if TYPE_CHECKING:
+    from crime_match.match import CrimeMatches
+    from crime_match.question import Parameters
+    from crime_match.run import Run
+    from engine.database import Connection
+    from tagwatch.cli.material import Material
+
+FORMATS = ("jsonl", "csv", "geojson")
+PLANS = ("auto", "index", "scan")
+CrimesFile = Annotated[str | None, typer.Option("--crimes", help="Crimes: the police batch or our CSV, or -")]
+Links = Annotated[str | None, typer.Option("--links", help="File for who is placed at several crimes, and who together")]
+WearersFile = Annotated[str | None, typer.Option("--wearers", help="Wearers: CSV (names in the CSV of results)")]
+TeamsFile = Annotated[str | None, typer.Option("--teams", help="Teams: JSON (managers in the CSV of results)")]
+
+
+class Asked(NamedTuple):
+    """What is asked of each crime; the verdicts to list, and whether the others are counted; in which form and where to."""
+
+    parameters: Parameters
+    only: tuple[str, ...]
+    counted: bool
+    compatible: bool
+    plan: str
+    form: str
+    out: str | None
+    links: str | None
+
+
+def match(
+    crimes: CrimesFile = None, trails: TrailOption = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="More trail files")] = None,
+    crime: Annotated[str | None, typer.Option("--crime", help="The crimes of this reference alone")] = None,
+    activations: ActivationsFile = None, events: Events = None, out: Out = None,
+    form: Annotated[str, typer.Option("--format", help="jsonl, csv (the ministry's 18 columns) or geojson")] = "jsonl",
+    only: Only = None, radius: Radius = 100.0, pad: Pad = "10m", max_speed: MaxSpeed = 55.0, min_fixes: MinFixes = 1,
+    compatible: Compatible = False,
+    plan: Annotated[str, typer.Option("--plan", help="auto, index or scan: the same answer by another way")] = "auto",
+    links: Links = None, wearers: WearersFile = None, teams: TeamsFile = None,
+    by: Annotated[str, typer.Option("--by", envvar="TAGWATCH_OPERATOR", help="Who asks (default: the login name)")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why, kept with the run")] = "",
+    config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
+) -> None:  # fmt: skip
+    """Each crime against each wearer: placed, possible, excluded or unmonitored. Without trails from the database, where the
+    run is recorded."""
+    from crime_match.question import Parameters
+    from tagwatch.cli.material import Given, material
+
+    wanted = _listed(form, only)
+    _one_of("--plan", plan, PLANS)
+    parameters = Parameters(radius, pad_us(pad), max_speed, min_fixes)
+    asked = Asked(parameters, wanted, only is not None, compatible, plan, form, out, links)
+    files = [*(trails or []), *(more or [])]
+    given = Given(files, crimes, crime, activations, events, wearers, teams, config, tz, skip_bad, percentile)
+    with material(given, parameters) as found:
+        _run(found, asked, (by, reason))
+
+
+def _listed(form: str, only: str | None) -> tuple[str, ...]:
+    """The verdicts to list. The 18 columns have none for the verdict: they list who is placed."""
+    _one_of("--format", form, FORMATS)
+    wanted = verdicts_of("placed" if form == "csv" and only is None else only)
+    if form == "csv" and wanted != ("placed",):
+        expected = "placed with --format csv, whose 18 columns do not tell a verdict"
+        raise InputError(field="--only", value=only, expected=expected)
+    return wanted
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(field=option, value=value, expected=" or ".join(known))
+
+
+def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
+    """Match, write each crime's results as they come, record the run where there is a database, and say what came of it."""
+    from crime_match.results import form_of, write
+    from tagwatch.cli.progress import progress
+    from tagwatch.matching import match_crimes, run_of
+
+    crimes, trails, parameters = material.crimes, material.trails, asked.parameters
+    what: dict[str, Any] = {"only": asked.only, "compatible": asked.compatible}
+    run = run_of(crimes, trails, parameters, **what)
+    form = form_of(asked.form, parameters, material.people, counted=asked.counted)
+    counts: Counter[str] = Counter()
+    with output(asked.out) as file, progress(len(crimes), "matching", asked.out) as tell:
+        results = match_crimes(trails, crimes, parameters, plan=asked.plan, progress=tell, **what)
+        results = _counting(write(form, results, file), counts)
+        if material.connection and material.versions:
+            _record(material.connection, run, results, material.versions, made)
+        else:
+            deque(results, maxlen=0)
+    if asked.links:
+        _link(material, asked, run)
+    said = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+    say(f"{_of(len(crimes), 'crime')}, {_of(len(trails), 'wearer')}: {said}")
+    say(f"run {run.id}")
+
+
+def _link(material: Material, asked: Asked, run: Run) -> None:
+    from crime_match.results_links import lines_of
+    from tagwatch.cli.progress import progress
+
+    with output(asked.links) as file, progress(len(material.crimes), "linking", asked.links) as tell:
+        file.writelines(lines_of(run, material.trails, material.crimes, asked.parameters, progress=tell))
+
+
+def _of(n: int, word: str) -> str:
+    return f"{n:,} {word}{'s' if n != 1 else ''}"
+
+
+def _counting(results: Iterable[CrimeMatches], counts: Counter[str]) -> Iterator[CrimeMatches]:
+    for found in results:
+        counts.update(found.counts)
+        yield found
+
+
+def _record(
+    connection: Connection, run: Run, results: Iterable[CrimeMatches], versions: dict[tuple[str, str], int],
+    made: tuple[str, str],
+) -> None:  # fmt: skip
+    """Keep the run with its lines as JSON, whatever format was asked for; and that it was made, by whom and why."""
+    from getpass import getuser
+
+    from crime_match.run_store import Found, Line, record_making, record_run
+    from crime_match.store import key_of
+    from engine.times import system_clock
+
+    found = (
+        Found(
+            one.crime.force, one.crime.reference, versions[key_of(one.crime)], one.counts,
+            [Line(m.wearer, m.verdict, m.support, m.to_json()) for m in one.matches],
+        )
+        for one in results
+    )  # fmt: skip
+    record_run(connection, run.id, run.algorithm, run.parameters, run.inputs, found)
+    by, reason = made
+    record_making(connection, run.id, system_clock(), by or getuser(), reason)

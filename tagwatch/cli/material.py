@@ -1,0 +1,169 @@
+"""What `match` is given: crimes and trails, from files or from the database, and who is known of the wearers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.errors import InputError
+from tagwatch.cli.options import say, zone_of
+
+if TYPE_CHECKING:
+    from crime_match.crime import Crime
+    from crime_match.question import Parameters, Question
+    from crime_match.results_csv import People
+    from crime_match.trails import Trails
+    from engine.database import Connection
+
+
+class Given(NamedTuple):
+    """The files, the database and the reference that were named, and how to read the files."""
+
+    trails: list[str]
+    crimes: str | None
+    reference: str | None
+    activations: str | None
+    events: str | None
+    wearers: str | None
+    teams: str | None
+    config: Any
+    tz: str | None
+    skip_bad: bool
+    percentile: float
+
+
+class Material(NamedTuple):
+    """What is matched: crimes, trails, who is known; `versions` of the crimes by force and reference where crimes and trails
+    are those of a database, which is open."""
+
+    crimes: list[Crime]
+    trails: Trails
+    people: People
+    versions: dict[tuple[str, str], int]
+    connection: Connection | None = None
+
+
+@contextmanager
+def material(given: Given, parameters: Parameters) -> Iterator[Material]:
+    """Crimes first, so that what is wrong with them is told before the trails are read."""
+    if given.trails:
+        yield _from_files(given, parameters)
+        return
+    from tagwatch.cli.crimes import connected
+
+    with connected(given.config) as connection:
+        yield _from_database(given, parameters, connection)
+
+
+def _from_files(given: Given, parameters: Parameters) -> Material:
+    from engine.activations import Activation
+    from ingest.activation_files import read_activations
+    from ingest.event_files import read_events
+    from tagwatch.cli.trails import read_fixes
+    from tagwatch.matching import trails_of
+
+    if given.crimes is None:
+        raise InputError(field="--crimes", expected="a file of crimes, as the trails are files")
+    crimes = _crimes_in_file(given.crimes, given, parameters)
+    people = _people(given, None)
+    worn = read_activations(given.activations) if given.activations else None
+    events = read_events(given.events, zone_of(given.tz)) if given.events else []
+    plan = Activation("", "", -(2**62), percentile=given.percentile)
+    fixes = read_fixes(given.trails, given.tz, given.skip_bad)
+    return Material(crimes, trails_of(fixes, worn, events, plan), people, {})
+
+
+def _from_database(given: Given, parameters: Parameters, connection: Connection) -> Material:
+    from crime_match.store import crimes, key_of
+    from engine.store import FixStore
+    from tagwatch import configuration
+    from tagwatch.matching import trails_of
+    from tagwatch.near import fixes_about
+    from tagwatch.settings import read_settings
+
+    settings = read_settings(given.config)
+    versions = {}
+    if given.crimes is None:
+        latest = crimes(connection)
+        versions = {key_of(version.crime): version.version for version in latest}
+        found = _asked_about([version.crime for version in latest], "the database", given, parameters)
+    else:
+        found = _crimes_in_file(given.crimes, given, parameters)
+        say("tagwatch: the run is not recorded: its crimes come from a file (`tagwatch crimes import`)")
+    conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
+    store = FixStore(connection)
+    fixes = fixes_about(store, (_with_routine(parameters.ask(crime)) for crime in found))
+    trails = trails_of(fixes, conditions.activations, store.read_events(), settings.default_plan)
+    return Material(found, trails, _people(given, connection), versions, connection)
+
+
+def _with_routine(question: Question) -> Question:
+    """A question whose window begins with the days from which the routine is told: all these fixes are read."""
+    from dataclasses import replace
+
+    from crime_match.shifts import ROUTINE_DAYS
+    from engine.times import DAY_US, EARLIEST_US
+
+    return replace(question, from_us=max(question.from_us - ROUTINE_DAYS * DAY_US, EARLIEST_US))
+
+
+def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Crime]:
+    """The crimes of the good rows. Every bad row is told on standard error; where none is good, the first is raised."""
+    from crime_match.crime_files import read_crimes
+
+    file = read_crimes(path, zone=zone_of(given.tz))
+    if not file.crimes:
+        file.settle()
+    for fault in file.faults:
+        say(f"tagwatch: left out: {fault.error(file.name)}")
+    for hint in file.hints:
+        say(f"hint: row {hint.row}: {hint.message}")
+    n_bad = len({fault.row for fault in file.faults})
+    if n_bad:
+        rows, crimes = "row" if n_bad == 1 else "rows", "crime" if len(file.crimes) == 1 else "crimes"
+        say(f"tagwatch: {n_bad} bad {rows} of {file.name} LEFT OUT, {len(file.crimes)} {crimes} matched")
+    return _asked_about(file.crimes, file.name, given, parameters)
+
+
+def _asked_about(crimes: list[Crime], place: str, given: Given, parameters: Parameters) -> list[Crime]:
+    """The crimes that were asked about, once each can be; InputError where there is none."""
+    if not crimes:
+        raise InputError("holds no crimes", place=place, expected="crimes to match (`tagwatch crimes import`)")
+    found = [crime for crime in crimes if given.reference in (None, crime.reference)]
+    if not found:
+        raise InputError(place=place, field="--crime", value=given.reference, expected="the reference of a crime in it")
+    for crime in found:
+        try:
+            parameters.ask(crime)
+        except InputError as fault:
+            raise fault.at(f"{place}, crime {crime.reference}") from None
+    return found
+
+
+def _people(given: Given, connection: Connection | None) -> People:
+    """Who is known, from the files that were named, else from the database; of a team's managers the probation's first."""
+    from alerts.teams import read_teams
+    from crime_match.results_csv import People
+    from engine.wearers import Wearer
+    from geofence.store import current
+    from ingest.wearer_files import read_wearers
+    from tagwatch.configuration import load_teams, read_json
+
+    if given.wearers:
+        wearers = read_wearers(given.wearers)
+    else:
+        wearers = [Wearer(**row) for _, row in current(connection, "wearer").values()] if connection else []
+    teams = load_teams(connection)[0] if connection and not given.teams else []
+    if given.teams:
+        try:
+            teams = read_teams(read_json(given.teams))
+        except InputError as fault:
+            raise fault.at(given.teams) from None
+    managers: dict[str, str] = {}
+    for role in ("probation_manager", "police_manager"):
+        for team in teams:
+            for member in team.members:
+                if member.role == role:
+                    managers.setdefault(team.id, member.name)
+    return People({wearer.wearer: wearer for wearer in wearers}, managers)
