@@ -179,7 +179,7 @@ def near_by_hours(
                 if (g + 1 < b and due_at <= one[2]) or (g >= a and left_at >= one[3] and left_at != one[2]):
                     continue  # it meets the hour, not the window
                 _, seen[w] = look_at(
-                    g, g, a, a, 0, 0, a, b, one, shape, max_speed_mps,
+                    g, g, g, g, 0, 0, a, b, one, shape, max_speed_mps,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
         for w in range(n_wearers):
