@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
-KERNELS := $(shell grep -ls '^@kernel' engine/*.py geofence/*.py crime_match/*.py tagwatch/simulate/*.py)
+KERNELS := $(shell grep -rls --include=*.py "^@kernel" engine geofence crime_match tagwatch/simulate)
 
 .PHONY: default setup demo test lint bench nightly docs clean
 default: lint test

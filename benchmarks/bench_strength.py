@@ -13,12 +13,12 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.match_scenes import burglaries, city
-from crime_match.chance import chance, period_of
-from crime_match.placements import mark
-from crime_match.routine import routines
-from crime_match.series import series
-from crime_match.shifts import Calendar, within_block
-from crime_match.survey import survey
+from crime_match.strength.chance import chance, period_of
+from crime_match.strength.placements import mark
+from crime_match.strength.routine import routines
+from crime_match.strength.series import series
+from crime_match.strength.shifts import Calendar, within_block
+from crime_match.strength.survey import survey
 from engine.hours import summarise
 
 

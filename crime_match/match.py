@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.fix_records import fix_records
 from crime_match.kernels import lens_share
 from crime_match.match import Match

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.kernels import OVERLAP
 from engine.errors import InputError
 from engine.times import MINUTE_US, in_range, to_iso

@@ -50,7 +50,7 @@ def summarise(tracks: Tracks) -> Hours:
     box[..., :2], box[..., 2:] = np.iinfo(np.int32).max, np.iinfo(np.int32).min
     row = np.zeros((n_hours + 1, tracks.n_wearers), np.uint32 if tracks.n_fixes < 2**32 else np.int64)
     reach_cm, gap_s, fastest = np.zeros(shape, np.int32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    fill_hours(first, *tracks.arrays, box, reach_cm, gap_s, fastest, row)
+    fill_hours(*(first, *tracks.arrays, box, reach_cm, gap_s, fastest, row))
     return Hours(first, box, reach_cm, gap_s, fastest, row, *_long_gaps(tracks, first, gap_s))
 
 

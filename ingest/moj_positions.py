@@ -19,7 +19,7 @@ from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.times import SECOND_US
 from ingest.csv_table import Table, table_of
-from ingest.csv_trail import quotes_are_plain as quotes_are_plain
+from ingest.csv_trail import quotes_are_plain
 from ingest.fault import Faults
 from ingest.fix_checks import Raw, assemble, check_device
 from ingest.moj_columns import KMH_PER_MPS, NAMES, NUMBERS, UK_TIME, columns_of, mechanism

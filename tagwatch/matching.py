@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,22 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.batch import NUMBERS, Matcher
-from crime_match.chance import chance, period_of
-from crime_match.company import companions
+from crime_match.batch.matcher import NUMBERS, Matcher
 from crime_match.compatible import beside
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.kernels import OVERLAP
-from crime_match.links import groups, pairs
 from crime_match.match import CrimeMatches, Match
 from crime_match.near import match_of, rank
 from crime_match.question import STRONG_FIXES, STRONG_POSTERIOR, Parameters, Question
-from crime_match.routine import routines
-from crime_match.run import Run
-from crime_match.run import run_of as of_inputs
-from crime_match.series import series
-from crime_match.shifts import LONDON, Calendar
-from crime_match.survey import survey
+from crime_match.runs.run import Run
+from crime_match.runs.run import run_of as of_inputs
+from crime_match.strength.chance import chance, period_of
+from crime_match.strength.routine import routines
+from crime_match.strength.shifts import LONDON, Calendar
 from crime_match.trails import Trails, WearerTrail
 from crime_match.verdicts import CELL, EXCLUDED, PLACED, VERDICTS
 from engine.activations import Activation, Activations
@@ -133,33 +128,6 @@ def _with_strength(
             for w, usual in zip(placed, routines(tracks, question, placed, timezone), strict=True):
                 strength[w] = {"routine": usual, "chance": by_chance}
     return [(w, replace(match, **strength.get(w, {}))) for w, match in found]
-
-
-def links_of(
-    trails: Trails, crimes: Sequence[Crime], parameters: Parameters, *, timezone: str = LONDON,
-    progress: Callable[[int], object] = int,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """What the crimes of a batch have in common, line by line: the series, pairs and groups of crimes that share a wearer,
-    and wearers who were together at one. Placements by telephone masts alone do not count."""
-    tracks = trails.tracks.counting(masts=False)
-    questions = [parameters.ask(crime) for crime in crimes]
-    named = list(zip(names_of(crimes), questions, strict=True))
-    calendar = Calendar(*period_of(tracks), timezone)
-    found = survey(tracks, named, calendar, trails.hours, progress=progress)
-    yield {"kind": "series"} | series(found, named, trails.wearers) | {"calendar": calendar.record()}
-    for pair in pairs(found, named, trails.wearers):
-        yield {"kind": "pair"} | pair
-    for group in groups(found, named, trails.wearers):
-        yield {"kind": "group"} | group
-    for (name, question), placed in zip(named, found.placed, strict=True):
-        for both in companions(question, [trails[w] for w in placed.tolist()]):
-            yield {"kind": "company", "crime": name} | both
-
-
-def names_of(crimes: Sequence[Crime]) -> list[str]:
-    """References, with the force before those that two forces use."""
-    times = Counter(crime.reference for crime in crimes)
-    return [c.reference if times[c.reference] == 1 else f"{c.force} {c.reference}" for c in crimes]
 
 
 def presence_about(

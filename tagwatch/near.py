@@ -36,7 +36,9 @@ def near_in_database(
 ) -> list[Match]:  # fmt: skip
     """The matches of all wearers from the fixes in the database: those about the window, and the nearest on both sides."""
     store = FixStore(connection)
-    return near_from(fixes_about(store, [question]), question, activations, store.read_events(), plan, compatible=compatible)
+    return near_from(
+        fixes_about(store, [question]), question, activations, store.read_events(), plan, compatible=compatible
+    )
 
 
 def fixes_about(store: FixStore, questions: Iterable[Question], margin_us: int = MARGIN_US) -> Fixes:

@@ -8,13 +8,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import shapely
 
-from crime_match.question import Question
+from crime_match.crimes.crime import Crime
+from crime_match.question import Parameters, Question
+from crime_match.runs.results_links import lines_of
 from engine.fixes import Fixes
 from geofence.curfew import read_curfews
 from geofence.proximity import read_proximities
 from geofence.zone import Circle, read_zones
 from geofence.zone_index import ZoneIndex
 from ingest.parquet_trail import write_parquet
+from tagwatch.matching import match_crimes, run_of, trails_of
 from tagwatch.monitor import Conditions, Monitor
 from tagwatch.near import near_from
 from tagwatch.replay import replay, replay_file
@@ -53,6 +56,11 @@ def warm() -> int:
     ZoneIndex({0: shapely.Polygon(square), 1: Circle(532_000_000, -5_000_000, 80.0)}).containing(fixes.lat_e7, fixes.lon_e7)
     question = Question(53.203, -0.5, _START_US + 3_600_000_000, _START_US + 7_200_000_000)
     near_from(fixes, question)
+    crime = Crime("warm", "1", "", question.from_us, question.to_us, question.lat, question.lon)
+    trails = trails_of(fixes)
+    for plan in ("index", "scan"):
+        list(match_crimes(trails, [crime], Parameters(), plan=plan))
+    list(lines_of(run_of([crime], trails, Parameters()), trails, [crime], Parameters()))
     return len(done.alerts)
 
 

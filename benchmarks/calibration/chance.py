@@ -23,9 +23,9 @@ from benchmarks.calibration.dwells import DATA
 from benchmarks.calibration.one_town import Town, real_town, simulated_town, zone_of
 from benchmarks.rounds import machine
 from crime_match.question import Question
-from crime_match.series import series
-from crime_match.shifts import Calendar, is_weekend
-from crime_match.survey import Survey, survey
+from crime_match.strength.series import series
+from crime_match.strength.shifts import Calendar, is_weekend
+from crime_match.strength.survey import Survey, survey
 from engine.times import DAY_US, HOUR_US, MINUTE_US, to_datetime
 
 ROOT = Path(__file__).resolve().parents[2]

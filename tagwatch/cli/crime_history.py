@@ -20,10 +20,10 @@ from tagwatch.cli.crime_tables import (
 )
 
 if TYPE_CHECKING:
-    from crime_match.crime import Crime
-    from crime_match.run_store import Made
-    from crime_match.staleness import RunCrime
-    from crime_match.store import Again, Batch, Version
+    from crime_match.crimes.crime import Crime
+    from crime_match.crimes.store import Again, Batch, Version
+    from crime_match.runs.staleness import RunCrime
+    from crime_match.runs.store import Made
 
 
 class History(NamedTuple):

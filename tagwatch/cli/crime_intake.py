@@ -12,9 +12,9 @@ from tagwatch.cli.crime_tables import counted, print_lines
 from tagwatch.cli.options import say, zone_of
 
 if TYPE_CHECKING:
-    from crime_match.crime_fault import CrimeHint
-    from crime_match.crime_files import BackgroundFile, CrimeFile
-    from crime_match.store import File
+    from crime_match.crimes.fault import CrimeHint
+    from crime_match.crimes.files import BackgroundFile, CrimeFile
+    from crime_match.crimes.store import File
     from engine.database import Connection
 
 HINTS = 10
@@ -25,8 +25,8 @@ def read(file: str, form: str | None, tz: str | None) -> tuple[CrimeFile | Backg
     """The file's crimes and faults, and what is remembered of the file."""
     import hashlib
 
-    from crime_match.crime_files import FORMS, read_background, read_crimes
-    from crime_match.store import File
+    from crime_match.crimes.files import FORMS, read_background, read_crimes
+    from crime_match.crimes.store import File
 
     if form not in (None, *FORMS):
         raise InputError(field="--format", value=form, expected=f"one of {', '.join(FORMS)}")
@@ -40,8 +40,8 @@ def read(file: str, form: str | None, tz: str | None) -> tuple[CrimeFile | Backg
 
 
 def _form_of(file: str) -> str:
-    from crime_match.crime_files import read_bytes, tell_form
-    from crime_match.csv_records import lines_of
+    from crime_match.crimes.csv_records import lines_of
+    from crime_match.crimes.files import read_bytes, tell_form
 
     name, data = read_bytes(file)
     return "police-uk" if data.startswith(b"PK") else tell_form(lines_of(data, name), name)
@@ -91,10 +91,10 @@ def _say_hints(hints: Iterable[CrimeHint]) -> None:
 
 def store(connection: Connection, read: CrimeFile | BackgroundFile, told: File) -> None:
     """Import, and say what came of it."""
-    from crime_match.background_store import import_background
-    from crime_match.crime_files import CrimeFile
-    from crime_match.staleness import n_runs_made_stale
-    from crime_match.store import batches, import_crimes
+    from crime_match.crimes.background_store import import_background
+    from crime_match.crimes.files import CrimeFile
+    from crime_match.crimes.store import batches, import_crimes
+    from crime_match.runs.staleness import n_runs_made_stale
     from engine.times import system_clock
     from tagwatch.cli.crime_tables import moment
 

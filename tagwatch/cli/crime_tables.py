@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from engine.times import SECOND_US, to_iso
 
 if TYPE_CHECKING:
-    from crime_match.crime import Crime
-    from crime_match.run_store import Made, Result
-    from crime_match.staleness import Listed, Run, RunCrime
-    from crime_match.store import Version
+    from crime_match.crimes.crime import Crime
+    from crime_match.crimes.store import Version
+    from crime_match.runs.staleness import Listed, Run, RunCrime
+    from crime_match.runs.store import Made, Result
 
 SHORT = 12
 """How much of a run's id is shown where people read it."""

@@ -13,7 +13,7 @@ from tagwatch.cli.crime_tables import counted, print_lines
 from tagwatch.cli.options import Config, Tz, instant, say
 
 if TYPE_CHECKING:
-    from crime_match.store import Version
+    from crime_match.crimes.store import Version
     from engine.database import Connection
 
 crimes = typer.Typer(no_args_is_help=True, help="Crimes: import and check files, list what is stored, show one.")
@@ -56,7 +56,7 @@ def list_(
     most: Most = None, json: Json = False, tz: Tz = None, config: Config = None,
 ) -> None:  # fmt: skip
     """The latest version of every crime, newest first, and in how many runs it was matched."""
-    from crime_match.staleness import newest_crimes
+    from crime_match.runs.staleness import newest_crimes
     from tagwatch.cli.crime_tables import listed_dict, print_crimes
 
     bounds = _bound(from_, "--from", tz), _bound(to, "--to", tz, end=True)
@@ -76,7 +76,7 @@ def show(
     force: Force = None, json: Json = False, config: Config = None,
 ) -> None:  # fmt: skip
     """All versions of a crime, what changed between them, and the runs built on each; exit code 1 where there is none."""
-    from crime_match.store import history
+    from crime_match.crimes.store import history
 
     with connected(config) as connection:
         versions = history(connection, reference, force)
@@ -113,9 +113,9 @@ def _bound(text: str | None, option: str, tz: str | None, *, end: bool = False) 
 
 
 def _show_one(connection: Connection, versions: list[Version], *, json: bool) -> None:
-    from crime_match.run_store import makings
-    from crime_match.staleness import runs_of
-    from crime_match.store import batches, key_of, seen_again
+    from crime_match.crimes.store import batches, key_of, seen_again
+    from crime_match.runs.staleness import runs_of
+    from crime_match.runs.store import makings
     from tagwatch.cli.crime_history import History, history_dicts, print_history
 
     force, reference = key_of(versions[0].crime)

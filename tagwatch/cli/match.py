@@ -15,7 +15,7 @@ from tagwatch.cli.options import ActivationsFile, Config, Events, Out, Percentil
 if TYPE_CHECKING:
     from crime_match.match import CrimeMatches
     from crime_match.question import Parameters
-    from crime_match.run import Run
+    from crime_match.runs.run import Run
     from engine.database import Connection
     from tagwatch.cli.material import Material
 
@@ -86,7 +86,7 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
     """Match, write each crime's results as they come, record the run where there is a database, and say what came of it."""
-    from crime_match.results import form_of, write
+    from crime_match.runs.results import form_of, write
     from tagwatch.cli.progress import progress
     from tagwatch.matching import match_crimes, run_of
 
@@ -110,7 +110,7 @@ def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
 
 
 def _link(material: Material, asked: Asked, run: Run) -> None:
-    from crime_match.results_links import lines_of
+    from crime_match.runs.results_links import lines_of
     from tagwatch.cli.progress import progress
 
     with output(asked.links) as file, progress(len(material.crimes), "linking", asked.links) as tell:
@@ -134,8 +134,8 @@ def _record(
     """Keep the run with its lines as JSON, whatever format was asked for; and that it was made, by whom and why."""
     from getpass import getuser
 
-    from crime_match.run_store import Found, Line, record_making, record_run
-    from crime_match.store import key_of
+    from crime_match.crimes.store import key_of
+    from crime_match.runs.store import Found, Line, record_making, record_run
     from engine.times import system_clock
 
     found = (

@@ -10,9 +10,9 @@ from engine.errors import InputError
 from tagwatch.cli.options import say, zone_of
 
 if TYPE_CHECKING:
-    from crime_match.crime import Crime
+    from crime_match.crimes.crime import Crime
     from crime_match.question import Parameters, Question
-    from crime_match.results_csv import People
+    from crime_match.runs.results_csv import People
     from crime_match.trails import Trails
     from engine.database import Connection
 
@@ -75,7 +75,7 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
 
 
 def _from_database(given: Given, parameters: Parameters, connection: Connection) -> Material:
-    from crime_match.store import crimes, key_of
+    from crime_match.crimes.store import crimes, key_of
     from engine.store import FixStore
     from tagwatch import configuration
     from tagwatch.matching import trails_of
@@ -102,7 +102,7 @@ def _with_routine(question: Question) -> Question:
     """A question whose window begins with the days from which the routine is told: all these fixes are read."""
     from dataclasses import replace
 
-    from crime_match.shifts import ROUTINE_DAYS
+    from crime_match.strength.shifts import ROUTINE_DAYS
     from engine.times import DAY_US, EARLIEST_US
 
     return replace(question, from_us=max(question.from_us - ROUTINE_DAYS * DAY_US, EARLIEST_US))
@@ -110,7 +110,7 @@ def _with_routine(question: Question) -> Question:
 
 def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Crime]:
     """The crimes of the good rows. Every bad row is told on standard error; where none is good, the first is raised."""
-    from crime_match.crime_files import read_crimes
+    from crime_match.crimes.files import read_crimes
 
     file = read_crimes(path, zone=zone_of(given.tz))
     if not file.crimes:
@@ -144,7 +144,7 @@ def _asked_about(crimes: list[Crime], place: str, given: Given, parameters: Para
 def _people(given: Given, connection: Connection | None) -> People:
     """Who is known, from the files that were named, else from the database; of a team's managers the probation's first."""
     from alerts.teams import read_teams
-    from crime_match.results_csv import People
+    from crime_match.runs.results_csv import People
     from engine.wearers import Wearer
     from geofence.store import current
     from ingest.wearer_files import read_wearers

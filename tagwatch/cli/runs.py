@@ -14,8 +14,8 @@ from tagwatch.cli.options import Config, output, say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from crime_match.run_store import Result
-    from crime_match.staleness import RunCrime
+    from crime_match.runs.staleness import RunCrime
+    from crime_match.runs.store import Result
 
     Marked = Iterator[tuple[Result, RunCrime]]
 
@@ -25,8 +25,8 @@ runs = typer.Typer(no_args_is_help=True, help="Match runs: list what was recorde
 @runs.command("list")
 def list_(most: Most = None, json: Json = False, config: Config = None) -> None:
     """Every recorded run, the one that was made last first, and how many of its crimes have changed since."""
-    from crime_match import staleness
-    from crime_match.run_store import makings
+    from crime_match.runs import staleness
+    from crime_match.runs.store import makings
     from tagwatch.cli.crime_tables import print_runs, run_dict
 
     limit = most or (None if json else IN_A_TABLE)
@@ -50,8 +50,8 @@ def show(
     config: Config = None,
 ) -> None:  # fmt: skip
     """One run: its parameters and inputs, when and by whom it was made, and what it found; stale results are marked."""
-    from crime_match import staleness
-    from crime_match.run_store import makings, results_of
+    from crime_match.runs import staleness
+    from crime_match.runs.store import makings, results_of
     from tagwatch.cli.crime_tables import print_run, run_dict
 
     limit = most or (None if json else IN_A_TABLE)

@@ -13,13 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crime_match.background_store import import_background, keys
-from crime_match.crime import Crime
-from crime_match.crime_files import read_background
-from crime_match.police_uk import BackgroundCrime
-from crime_match.run_store import Found, Line, Made, makings, record_making, record_run, results_of
-from crime_match.staleness import n_runs_made_stale, newest_crimes, run, run_crimes, runs, runs_of
-from crime_match.store import (
+from crime_match.crimes.background_store import import_background, keys
+from crime_match.crimes.crime import Crime
+from crime_match.crimes.files import read_background
+from crime_match.crimes.police_uk import BackgroundCrime
+from crime_match.crimes.store import (
     Again,
     Batch,
     File,
@@ -35,6 +33,8 @@ from crime_match.store import (
     latest,
     seen_again,
 )  # fmt: skip
+from crime_match.runs.staleness import n_runs_made_stale, newest_crimes, run, run_crimes, runs, runs_of
+from crime_match.runs.store import Found, Line, Made, makings, record_making, record_run, results_of
 from engine.database import Connection, connect
 from engine.errors import InputError, StoreError
 from engine.times import HOUR_US, SECOND_US

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from crime_match.run_store import Found, Line, record_making, record_run
-from crime_match.store import batches, crimes, import_crimes
+from crime_match.crimes.store import batches, crimes, import_crimes
+from crime_match.runs.store import Found, Line, record_making, record_run
 from engine.database import Connection
 from engine.times import SECOND_US
 from tagwatch.cli.main import main

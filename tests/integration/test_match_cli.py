@@ -16,7 +16,7 @@ import geopandas
 import pytest
 from typer.testing import CliRunner
 
-from crime_match.results_csv import COLUMNS
+from crime_match.runs.results_csv import COLUMNS
 from engine.database import connect
 from engine.errors import InputError
 from engine.store import FixStore

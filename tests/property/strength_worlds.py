@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from crime_match.question import Question
-from crime_match.shifts import Calendar, Shifted
-from crime_match.survey import Rows
+from crime_match.strength.shifts import Calendar, Shifted
+from crime_match.strength.survey import Rows
 from crime_match.trails import Trails
 from engine.fixes import Fixes
 from engine.flags import IMPLAUSIBLE

@@ -8,8 +8,8 @@ import json
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crime_match.crime_files import background_of, crimes_of
-from crime_match.moj_batch import FORCES, TYPES
+from crime_match.crimes.files import background_of, crimes_of
+from crime_match.crimes.moj_batch import FORCES, TYPES
 from engine.errors import InputError
 from engine.times import to_datetime, to_iso
 

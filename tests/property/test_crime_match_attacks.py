@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from crime_match.batch import NUMBERS, Matcher
+from crime_match.batch.matcher import NUMBERS, Matcher
 from crime_match.near import match_of
 from crime_match.question import Question
 from crime_match.reach import reach_of

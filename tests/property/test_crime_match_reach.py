@@ -102,7 +102,20 @@ def test_bounds_never_tell_other_than_the_exact_speed(prism, vicinity_m, gap_s, 
         max(closes, 1e-6) if has[0] else math.inf, max(gap_s - opens, 1e-6) if has[1] else math.inf,
         gap_s if both else math.inf,
     )  # fmt: skip
-    args = (lat_e7, lon_e7, parallel_m(float(lat_e7)), math.cos(math.radians(lat_e7 / 1e7)), vicinity_m, has[0], *fixes[0], r1, has[1], *fixes[1], r2, *times)
+    args = (
+        lat_e7,
+        lon_e7,
+        parallel_m(float(lat_e7)),
+        math.cos(math.radians(lat_e7 / 1e7)),
+        vicinity_m,
+        has[0],
+        *fixes[0],
+        r1,
+        has[1],
+        *fixes[1],
+        r2,
+        *times,
+    )
     exact = gap_speed_mps(*args, -1.0, math.inf)
     drawn = []
     for lat2, lon2 in fixes:

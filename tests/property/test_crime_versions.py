@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crime_match.crime import Crime
-from crime_match.store import GROUPS, Key, Version, changes, compare, key_of
+from crime_match.crimes.crime import Crime
+from crime_match.crimes.store import GROUPS, Key, Version, changes, compare, key_of
 
 FIRST = Crime("MPS", "R1", "BIAD", 1_000_000, 2_000_000, 51.5, -0.1)
 CHANGES: dict[str, st.SearchStrategy[object]] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crime_match.batch import NUMBERS, Matcher
+from crime_match.batch.matcher import NUMBERS, Matcher
 from crime_match.near import match_of
 from crime_match.question import Question
 from engine.activations import Activation, Activations

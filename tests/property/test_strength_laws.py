@@ -17,13 +17,13 @@ from scipy import stats
 
 from benchmarks.calibration.chance import shuffled, surveyed
 from benchmarks.calibration.one_town import real_town
-from crime_match.chance import chance, period_of
 from crime_match.passage import passage_of
-from crime_match.placements import count, mark
-from crime_match.routine import routine
-from crime_match.series import permute, series
-from crime_match.shifts import Calendar, before, shifted, step_days, within_block
-from crime_match.survey import events_of, survey
+from crime_match.strength.chance import chance, period_of
+from crime_match.strength.placements import count, mark
+from crime_match.strength.routine import routine
+from crime_match.strength.series import permute, series
+from crime_match.strength.shifts import Calendar, before, shifted, step_days, within_block
+from crime_match.strength.survey import events_of, survey
 from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_time, to_datetime
 from tests.property.strength_worlds import (
     FOUR_WEEKS,
@@ -335,10 +335,10 @@ def test_events_are_the_connected_crimes(seed):
 SCENE = """
 import json
 import numpy as np
-from crime_match.company_kernels import closest_pair
-from crime_match.placements import mark
-from crime_match.series import permute
-from crime_match.survey import events_of
+from crime_match.strength.company_kernels import closest_pair
+from crime_match.strength.placements import mark
+from crime_match.strength.series import permute
+from crime_match.strength.survey import events_of
 from tests.property import strength_worlds as worlds
 rng = np.random.default_rng(5)
 trails = worlds.trails_of([worlds.walk(rng, 150) for _ in range(3)])

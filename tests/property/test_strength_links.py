@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from crime_match.company import companions, company, together
-from crime_match.links import groups, pairs
 from crime_match.passage import passage_of
-from crime_match.survey import Rows, Survey, survey
+from crime_match.strength.company import companions, company, together
+from crime_match.strength.links import groups, pairs
+from crime_match.strength.survey import Rows, Survey, survey
 from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_time
 from tests.property.strength_worlds import (
     FOUR_WEEKS,

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from crime_match.crime_files import read_crimes
-from crime_match.moj_batch import FORCES, TYPES
-from crime_match.national_grid import to_wgs84
+from crime_match.crimes.files import read_crimes
+from crime_match.crimes.moj_batch import FORCES, TYPES
+from crime_match.crimes.national_grid import to_wgs84
 from engine.errors import InputError
 from engine.times import parse_time
 

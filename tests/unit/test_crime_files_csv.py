@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from crime_match.crime_files import read_background, read_crimes
-from crime_match.national_grid import read_reference, to_wgs84
+from crime_match.crimes.files import read_background, read_crimes
+from crime_match.crimes.national_grid import read_reference, to_wgs84
 from engine.errors import InputError
 from engine.times import parse_time
 from tagwatch.simulate import files

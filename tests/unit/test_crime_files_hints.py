@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from crime_match.crime_files import read_crimes
+from crime_match.crimes.files import read_crimes
 
 LONDON = ZoneInfo("Europe/London")
 HEADER = "force,reference,type,from,to,lat,lon,uncertainty_m,text"

@@ -7,7 +7,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from crime_match.national_grid import from_wgs84, read_reference, reference_of, to_wgs84, to_wgs84_or_nan
+from crime_match.crimes.national_grid import from_wgs84, read_reference, reference_of, to_wgs84, to_wgs84_or_nan
 from engine.errors import InputError
 
 WGS84 = pyproj.Geod(ellps="WGS84")

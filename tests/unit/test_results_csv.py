@@ -5,11 +5,11 @@ import io
 
 import pytest
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.match import CrimeMatches, Match
 from crime_match.question import Parameters
-from crime_match.results import form_of, write
-from crime_match.results_csv import COLUMNS, People, guarded
+from crime_match.runs.results import form_of, write
+from crime_match.runs.results_csv import COLUMNS, People, guarded
 from engine.times import parse_time
 from engine.wearers import Wearer
 

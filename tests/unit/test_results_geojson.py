@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.match import CrimeMatches
 from crime_match.near import near
 from crime_match.question import Parameters
-from crime_match.results import form_of, write
-from crime_match.results_csv import People
+from crime_match.runs.results import form_of, write
+from crime_match.runs.results_csv import People
 from crime_match.trails import WearerTrail
 from engine.activations import Activation
 from engine.fixes import Fixes

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match import pair_kernels as codes
+from crime_match.batch import pair_kernels as codes
+from crime_match.batch.plans import Coded, Cost, Crimes, Grid, by_hours, by_scan, cost_of, in_threads
 from crime_match.passage import passage_of
-from crime_match.plans import Coded, Cost, Crimes, Grid, by_hours, by_scan, cost_of, in_threads
 from crime_match.question import Question
 from crime_match.tag_state import TagState
 from crime_match.trails import Trails

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from crime_match.crime_row import (
+from crime_match.crimes.csv_records import Record
+from crime_match.crimes.national_grid import read_reference
+from crime_match.crimes.row import (
     Columns,
     CrimeRow,
     Limits,
@@ -24,8 +26,6 @@ from crime_match.crime_row import (
     settle_rows,
     why,
 )
-from crime_match.csv_records import Record
-from crime_match.national_grid import read_reference
 from engine.errors import InputError
 from engine.times import DAY_US, in_range, parse_time
 from geofence.schedule import wall_instant

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match import candidate_kernels as kernels
+from crime_match.batch import candidate_kernels as kernels
 from crime_match.question import Question
 from crime_match.reach_kernels import parallel_m
 from engine.hours import Hours

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import lru_cache
 
-from crime_match.crime_fault import CrimeHint
-from crime_match.crime_row import CrimeRow
-from crime_match.crime_time_hints import LONDON, NEAR_US, Span, TimeForm, exchange_days, is_changing
-from crime_match.moj_batch import COLUMNS, batch_date, parse_stamp
+from crime_match.crimes.fault import CrimeHint
+from crime_match.crimes.moj_batch import COLUMNS, batch_date, parse_stamp
+from crime_match.crimes.row import CrimeRow
+from crime_match.crimes.time_hints import LONDON, NEAR_US, Span, TimeForm, exchange_days, is_changing
 from engine.times import HOUR_US, MINUTE_US, to_datetime, to_iso
 from geofence.schedule import day_start
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from crime_match.placements import count
 from crime_match.question import Question
-from crime_match.shifts import LONDON, ROUTINE_DAYS, Shifted, before, is_weekend, step_days
+from crime_match.strength.placements import count
+from crime_match.strength.shifts import LONDON, ROUTINE_DAYS, Shifted, before, is_weekend, step_days
 from engine.tracks import Tracks
 
 WEEKEND, WORKING = "saturday to sunday", "monday to friday"

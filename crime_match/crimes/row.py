@@ -11,10 +11,10 @@ from unicodedata import category
 
 import numpy as np
 
-from crime_match.crime import Crime
-from crime_match.crime_fault import CrimeFault, CrimeHint, shown
-from crime_match.csv_records import Record
-from crime_match.national_grid import AREA, to_wgs84_or_nan
+from crime_match.crimes.crime import Crime
+from crime_match.crimes.csv_records import Record
+from crime_match.crimes.fault import CrimeFault, CrimeHint, shown
+from crime_match.crimes.national_grid import AREA, to_wgs84_or_nan
 from engine.errors import InputError
 from engine.times import HOUR_US, MINUTE_US, to_iso
 

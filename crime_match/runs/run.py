@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.trails import Trails
 from engine.fixes import NAMES
 

@@ -7,10 +7,10 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from crime_match import results_csv, results_geojson
 from crime_match.match import CrimeMatches
 from crime_match.question import Parameters
-from crime_match.results_csv import People
+from crime_match.runs import results_csv, results_geojson
+from crime_match.runs.results_csv import People
 
 FORMATS = ("jsonl", "csv", "geojson")
 

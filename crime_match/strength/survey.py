@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.chance import chance_record
-from crime_match.placements import Marks, mark
 from crime_match.question import Question
-from crime_match.series_kernels import join_events
-from crime_match.shifts import Calendar, Shifted, shifted, step_days, within_block
+from crime_match.strength.chance import chance_record
+from crime_match.strength.placements import Marks, mark
+from crime_match.strength.series_kernels import join_events
+from crime_match.strength.shifts import Calendar, Shifted, shifted, step_days, within_block
 from engine.hours import Hours
 from engine.tracks import Tracks
 

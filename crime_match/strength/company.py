@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.company_kernels import closest_pair
 from crime_match.passage import passage_of
 from crime_match.question import COVERED_US, Question
+from crime_match.strength.company_kernels import closest_pair
 from crime_match.trails import WearerTrail
 from crime_match.visits import visits_of
 from engine.fixes import NAMES

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from crime_match.placements import n_bits
-from crime_match.survey import Crimes, Survey
+from crime_match.strength.placements import n_bits
+from crime_match.strength.survey import Crimes, Survey
 
 
 def pairs(found: Survey, crimes: Crimes, wearers: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.placements import n_bits
-from crime_match.series_kernels import add_drawn, count_as_many, fill_tails, least_tails
-from crime_match.survey import Crimes, Rows, Survey
+from crime_match.strength.placements import n_bits
+from crime_match.strength.series_kernels import add_drawn, count_as_many, fill_tails, least_tails
+from crime_match.strength.survey import Crimes, Rows, Survey
 
 PERMUTATIONS = 999
 SEED = 20_260_101

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.match import CrimeMatches, Match
 from crime_match.verdicts import PLACED
 from engine.times import to_datetime

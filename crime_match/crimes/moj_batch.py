@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 
-from crime_match.crime_fault import CrimeFault
-from crime_match.crime_row import (
+from crime_match.crimes.csv_records import Record
+from crime_match.crimes.fault import CrimeFault
+from crime_match.crimes.row import (
     Columns,
     CrimeRow,
     Limits,
@@ -24,7 +25,6 @@ from crime_match.crime_row import (
     read_plain,
     settle_rows,
 )
-from crime_match.csv_records import Record
 from engine.times import DAY_US, HOUR_US, SECOND_US, to_datetime
 
 FORCES = {

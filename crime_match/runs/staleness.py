@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crime_match.run_store import VERDICTS
-from crime_match.store import STORED, Version, changes, key_of, version_of_row
+from crime_match.crimes.store import STORED, Version, changes, key_of, version_of_row
+from crime_match.runs.store import VERDICTS
 from engine.database import Connection
 from engine.errors import InputError
 from engine.times import to_datetime

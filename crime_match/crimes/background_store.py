@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from crime_match.police_uk import BackgroundCrime
-from crime_match.store import Batch, File, write_batch
+from crime_match.crimes.police_uk import BackgroundCrime
+from crime_match.crimes.store import Batch, File, write_batch
 from engine.database import Connection
 
 _COLUMNS = ("key", "month", "force", "type", "lat", "lon", "location", "outcome", "batch_number")

@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from crime_match.chance import period_of
-from crime_match.company import companions
-from crime_match.crime import Crime
-from crime_match.links import groups, pairs
+from crime_match.crimes.crime import Crime
 from crime_match.question import Parameters
-from crime_match.run import Run
-from crime_match.series import series
-from crime_match.shifts import LONDON, Calendar
-from crime_match.survey import survey
+from crime_match.runs.run import Run
+from crime_match.strength.chance import period_of
+from crime_match.strength.company import companions
+from crime_match.strength.links import groups, pairs
+from crime_match.strength.series import series
+from crime_match.strength.shifts import LONDON, Calendar
+from crime_match.strength.survey import survey
 from crime_match.trails import Trails
 
 
@@ -35,10 +35,11 @@ def records_of(
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """The same as dictionaries. Crimes are named by their references, with the force before where two forces share one.
 
-    `run` names the matches that these lines go with; `progress` is told how many crimes are done by now.
+    Placements by telephone masts alone do not count. `run` names the matches that these lines go with; `progress` is told how many crimes are done by now.
     """
     asked = [(name, parameters.ask(crime)) for name, crime in zip(_names(crimes), crimes, strict=True)]
-    calendar = Calendar(*period_of(trails.tracks), timezone)
+    tracks = trails.tracks.counting(masts=False)
+    calendar = Calendar(*period_of(tracks), timezone)
     n_done = Counter[str]()
 
     def more(n: int) -> None:
@@ -46,7 +47,7 @@ def records_of(
         if progress:
             progress(n_done["crimes"])
 
-    found = survey(trails.tracks, asked, calendar, trails.hours, progress=more)
+    found = survey(tracks, asked, calendar, trails.hours, progress=more)
     yield {"kind": "series", "run": run.id, "calendar": calendar.record()} | series(found, asked, trails.wearers)
     yield from ({"kind": "group"} | group for group in groups(found, asked, trails.wearers))
     yield from ({"kind": "pair"} | pair for pair in pairs(found, asked, trails.wearers))

@@ -12,9 +12,9 @@ from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from crime_match.crime_csv import parse_moment
-from crime_match.crime_fault import CrimeHint
-from crime_match.crime_row import Columns, CrimeRow, length_of
+from crime_match.crimes.fault import CrimeHint
+from crime_match.crimes.own_csv import parse_moment
+from crime_match.crimes.row import Columns, CrimeRow, length_of
 from engine.errors import InputError
 from engine.times import DAY_US, HOUR_US, to_datetime, to_iso
 

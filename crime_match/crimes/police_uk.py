@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from crime_match.crime_fault import CrimeFault, shown
-from crime_match.crime_row import read_number
-from crime_match.csv_records import Record
+from crime_match.crimes.csv_records import Record
+from crime_match.crimes.fault import CrimeFault, shown
+from crime_match.crimes.row import read_number
 from engine.errors import InputError
 
 REQUIRED = ("crime id", "month", "longitude", "latitude", "location", "crime type")

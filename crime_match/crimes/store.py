@@ -7,7 +7,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from engine.database import Connection
 from engine.times import from_datetime, to_datetime
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from crime_match import batch_hints, crime_csv, moj_batch, police_uk
-from crime_match.crime import Crime
-from crime_match.crime_fault import CrimeFault, CrimeHint
-from crime_match.crime_hints import find_hints
-from crime_match.crime_row import CrimeRow
-from crime_match.crime_time_hints import csv_times, local_hints
-from crime_match.csv_records import lines_of, records_of
-from crime_match.police_uk import BackgroundCrime
+from crime_match.crimes import batch_hints, moj_batch, own_csv, police_uk
+from crime_match.crimes.crime import Crime
+from crime_match.crimes.csv_records import lines_of, records_of
+from crime_match.crimes.fault import CrimeFault, CrimeHint
+from crime_match.crimes.hints import find_hints
+from crime_match.crimes.police_uk import BackgroundCrime
+from crime_match.crimes.row import CrimeRow
+from crime_match.crimes.time_hints import csv_times, local_hints
 from engine.errors import InputError
 
 FORMS = ("moj", "csv", "police-uk")
-EXPECTED = f"a police batch (13 columns, no header), a CSV with {crime_csv.EXPECTED}, or a file of data.police.uk"
+EXPECTED = f"a police batch (13 columns, no header), a CSV with {own_csv.EXPECTED}, or a file of data.police.uk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +149,9 @@ def _read_batch(lines: list[str], name: str) -> CrimeFile:
 
 def _read_csv(lines: list[str], name: str, zone: ZoneInfo | None) -> CrimeFile:
     names, first = _header(lines)
-    crime_csv.check_header(names, name)
-    rows = crime_csv.read_rows(names, records_of(lines, first), zone)
-    columns = crime_csv.COLUMNS
+    own_csv.check_header(names, name)
+    rows = own_csv.read_rows(names, records_of(lines, first), zone)
+    columns = own_csv.COLUMNS
     hints = find_hints(rows, columns, csv_times(rows, zone), lambda row: local_hints(row, columns, zone))
     return _file(name, "csv", rows, [], hints)
 

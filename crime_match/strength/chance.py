@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.placements import Marks, mark, n_bits
 from crime_match.question import Question
-from crime_match.shifts import Calendar, Shifted, within_block
+from crime_match.strength.placements import Marks, mark, n_bits
+from crime_match.strength.shifts import Calendar, Shifted, within_block
 from engine.hours import Hours
 from engine.tracks import Tracks
 

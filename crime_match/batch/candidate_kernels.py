@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crime_match.pair_kernels import (
+from crime_match.batch.pair_kernels import (
     MEETS,
     OUTSIDE,
     OUTSIDE_UNSEEN,
@@ -146,7 +146,7 @@ def near_by_hours(
                 if n_placing[w] >= one[4]:
                     continue
                 by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
-                by_gap_m = by_fix_m + max_speed_mps * min(np.int64(gap_s[hour, w]), SHORT_US // 1_000_000) * 0.5
+                by_gap_m = by_fix_m + max_speed_mps * min(float(gap_s[hour, w]), SHORT_US * 1e-6) * 0.5
                 in_doubt = fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255
                 if not in_doubt and by_gap_m < FAR_M:
                     apart_m = box_apart_m(

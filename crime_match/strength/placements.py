@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_match.kernels import OVERLAP
-from crime_match.placement_kernels import LOOK, count_fixes, mark_hours, mark_read
 from crime_match.question import Question
-from crime_match.shifts import Shifted
+from crime_match.strength.placement_kernels import LOOK, count_fixes, mark_hours, mark_read
+from crime_match.strength.shifts import Shifted
 from engine.hours import Hours
 from engine.tracks import Tracks
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
-from crime_match.crime_fault import CrimeHint
-from crime_match.crime_row import Columns, CrimeRow
-from crime_match.crime_time_hints import TimeForm, time_hints
-from crime_match.national_grid import to_wgs84
+from crime_match.crimes.fault import CrimeHint
+from crime_match.crimes.national_grid import to_wgs84
+from crime_match.crimes.row import Columns, CrimeRow
+from crime_match.crimes.time_hints import TimeForm, time_hints
 from engine.errors import InputError
 
 NEAR_M, FAR_M = 50_000.0, 100_000.0

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import shapely
 
-from crime_match.crime import Crime
+from crime_match.crimes.crime import Crime
 from crime_match.match import CrimeMatches, Match
 from crime_match.question import Parameters, Question
 from engine.flags import WEIGHTLESS, flag_names

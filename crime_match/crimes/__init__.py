@@ -1,0 +1,1 @@
+"""Crimes: what a force reports, read from its files, checked, and kept by version."""

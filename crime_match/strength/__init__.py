@@ -1,0 +1,1 @@
+"""How surprising is a placement? Routine, chance, series, company."""
