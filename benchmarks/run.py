@@ -16,7 +16,7 @@ from benchmarks.rounds import Row, machine, table
 from benchmarks.servers import postgres
 
 RESULTS = Path(__file__).parent / "results"
-ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory")
+ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory", "match")
 WITH_SERVERS = ("store", "service", "latency", "late")
 
 

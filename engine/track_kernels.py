@@ -106,7 +106,8 @@ def _fill_boxes(a: Any, b: Any, lat_e7: Any, lon_e7: Any, boxes: Any) -> None:
 @kernel
 def _longest_m(lat: Any, lon: Any, across: float, box: Any) -> float:
     """A bound above on the distance of a place from any in a box [m]."""
-    dlat, dlon = max(lat - box[0], box[2] - lat), min(max(lon - box[1], box[3] - lon), 1_800_000_000)
+    dlat: Any = max(lat - box[0], box[2] - lat)
+    dlon: Any = min(max(lon - box[1], box[3] - lon), 1_800_000_000)
     east_m = dlon * _MOST_M_PER_E7 * min(1.0, across + dlat * _RAD_PER_E7)
     return math.hypot(dlat * _MOST_M_PER_E7, east_m)
 

@@ -35,7 +35,8 @@ def records_of(
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """The same as dictionaries. Crimes are named by their references, with the force before where two forces share one.
 
-    Placements by telephone masts alone do not count. `run` names the matches that these lines go with; `progress` is told how many crimes are done by now.
+    Placements by telephone masts alone do not count. `run` names the matches that these lines go with; `progress` is told how
+    many crimes are done by now.
     """
     asked = [(name, parameters.ask(crime)) for name, crime in zip(_names(crimes), crimes, strict=True)]
     tracks = trails.tracks.counting(masts=False)
