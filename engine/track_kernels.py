@@ -82,7 +82,8 @@ def _join_rows(
         if apart2 <= radii_m * radii_m:
             continue
         dt_s = float((np.int64(tick[j]) - at) * tick_us) * 1e-6
-        near_m = radii_m + max(min(mine, np.int64(out[j])), SLOWEST_MPS) * dt_s
+        known: Any = max(min(mine, np.int64(out[j])), SLOWEST_MPS)
+        near_m = radii_m + known * dt_s
         if apart2 <= near_m * near_m:
             continue
         apart_m = math.sqrt(apart2) - radii_m

@@ -27,7 +27,8 @@ BUCKET_BITS = 31
 """Crimes are found by stretches of 2^31 us, 36 minutes."""
 CELL_BITS = 18
 """And by cells of 2^18 1e-7 degree, 2.9 km of latitude."""
-_BLOCK = 16  # so many fixes of a wearer are looked up together
+_BLOCK = 64  # so many fixes of a wearer are looked up together
+_FEW = 16  # and where a crime may be near, so many are looked at together
 FAR_M = 200_000.0
 
 
@@ -44,12 +45,18 @@ def box_apart_m(lat_e7: Any, lon_e7: Any, parallel: float, south: Any, west: Any
 
 
 @kernel
-def block_end(i: Any, a: Any, b: Any, tick: Any, short_ticks: Any) -> Any:
-    """The last row of the block that begins at row i: a run of short gaps, or one gap; a - 1 and b stand for open ends."""
+def block_end(i: Any, a: Any, b: Any, tick: Any, short_ticks: Any, size: int) -> Any:
+    """The last row of the block that begins at row i: a run of up to so many short gaps, or one gap; a - 1 and b stand for
+    open ends."""
     j = i + 1
     if i < a or j >= b or np.int64(tick[j]) - np.int64(tick[i]) > short_ticks:
         return j
-    while j < min(i + _BLOCK, b - 1) and np.int64(tick[j + 1]) - np.int64(tick[j]) <= short_ticks:
+    ticks, longest = tick[i : min(i + size, b - 1) + 1], np.int64(0)
+    for k in range(1, len(ticks)):  # of its own slice: the compiler makes vectors of such a loop
+        longest = max(longest, np.int64(ticks[k]) - np.int64(ticks[k - 1]))
+    if longest <= short_ticks:
+        return i + len(ticks) - 1
+    while np.int64(tick[j + 1]) - np.int64(tick[j]) <= short_ticks:
         j += 1
     return j
 
@@ -90,7 +97,7 @@ def look_by_blocks(
     """`look_at`, but blocks of fixes that are surely elsewhere are passed over, and so may long gaps be."""
     i = first_gap
     while i <= last_gap and n < one[4]:
-        j = min(block_end(i, a, b, tick, short_ticks), last_gap + 1)
+        j = min(block_end(i, a, b, tick, short_ticks, _FEW), last_gap + 1)
         from_row, to_row = low if i == first_gap else max(low, i), stop if j > last_gap else min(stop, j)
         south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
             min(max(i, a), from_row), max(min(j, b - 1), to_row - 1), tick, lat_e7, lon_e7, error, radii_cm, joining
@@ -294,7 +301,7 @@ def near_by_scan(
         j = a - 1
         while j < b:
             i = j
-            j = block_end(i, a, b, tick, short_ticks)
+            j = block_end(i, a, b, tick, short_ticks, _BLOCK)
             is_open = i < a or j >= b
             from_us = base_us + np.int64(tick[i]) * tick_us if i >= a else np.int64(-(2**62))
             to_us = base_us + np.int64(tick[j]) * tick_us if j < b else np.int64(2**62)
@@ -338,10 +345,16 @@ def near_by_scan(
                 stop = first_at_or_after(tick, low, j, base_us, tick_us, crimes[c, 3] + 1)
                 begins = max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 2] + 1) - 1, i)
                 ends = min(max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 3]) - 1, begins), j - 1)
-                n_placing[c], seen[c] = look_at(
-                    begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
-                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
-                )  # fmt: skip
+                if gap <= short_ticks and not is_open:
+                    n_placing[c], seen[c] = look_by_blocks(
+                        begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
+                        short_ticks, base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                    )  # fmt: skip
+                else:
+                    n_placing[c], seen[c] = look_at(
+                        begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
+                        base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
+                    )  # fmt: skip
         for k in range(n_found):
             c = found[k]
             if seen[c] or n_placing[c] >= crimes[c, 4]:
