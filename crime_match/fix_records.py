@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crime_match.trails import WearerTrail
 from engine.fixes import ABSENT, SOURCE_NAMES
 from engine.flags import flag_names
-from engine.times import to_iso
+from engine.times import to_isos
 
 Numbers = NDArray[np.float64]
 
@@ -34,17 +34,18 @@ def fix_records(
         else [None if math.isnan(value) else value for value in posterior.tolist()]
     )
     columns = (
-        fixes.time_us, fixes.lat_e7 / 1e7, fixes.lon_e7 / 1e7, fixes.accuracy_cm, fixes.source, trail.radius_m,
-        trail.exclusion_m, fixes.device, trail.flags,
+        fixes.lat_e7[indices] / 1e7, fixes.lon_e7[indices] / 1e7, fixes.accuracy_cm[indices], fixes.source[indices],
+        np.round(trail.radius_m[indices], 2), np.round(trail.exclusion_m[indices], 3), fixes.device[indices],
+        trail.flags[indices], np.round(distance_m, 3), np.round(share, 6),
     )  # fmt: skip
-    rows = zip(*(column[indices].tolist() for column in columns), distance_m.tolist(), share.tolist(), p, strict=True)
+    rows = zip(to_isos(fixes.time_us[indices]), *(column.tolist() for column in columns), p, strict=True)
     return [
         {
-            "time": to_iso(time_us), "lat": lat, "lon": lon, "accuracy_m": None if cm == ABSENT else cm / 100,
+            "time": time, "lat": lat, "lon": lon, "accuracy_m": None if cm == ABSENT else cm / 100,
             "source": SOURCE_NAMES.get(source, "unknown"), "p": presence, "label": labels.get(k),
-            "distance_m": round(apart_m, 3), "share": round(part, 6), "radius_m": round(radius_m, 2),
-            "assumed_radius": cm == ABSENT, "exclusion_m": round(exclusion_m, 3), "device": devices[device],
+            "distance_m": apart_m, "share": part, "radius_m": radius_m,
+            "assumed_radius": cm == ABSENT, "exclusion_m": exclusion_m, "device": devices[device],
             "flags": list(names[flags]),
         }
-        for k, (time_us, lat, lon, cm, source, radius_m, exclusion_m, device, flags, apart_m, part, presence) in enumerate(rows)
+        for k, (time, lat, lon, cm, source, radius_m, exclusion_m, device, flags, apart_m, part, presence) in enumerate(rows)
     ]  # fmt: skip

@@ -10,6 +10,9 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import InputError
 
 SECOND_US = 1_000_000
@@ -45,6 +48,9 @@ def to_datetime(time_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=int(time_us))
 
 
+_YEAR_0, _YEAR_10000 = -62_135_596_800 * SECOND_US, 253_402_300_800 * SECOND_US
+
+
 def to_iso(time_us: int) -> str:
     """ISO 8601 UTC with `Z`, milliseconds, or microseconds where there are any."""
     day, in_day_us = divmod(int(time_us), DAY_US)
@@ -52,6 +58,14 @@ def to_iso(time_us: int) -> str:
     second, micro = divmod(in_minute_us, SECOND_US)
     fraction = f"{micro:06d}" if micro % 1000 else f"{micro // 1000:03d}"
     return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{fraction}Z"
+
+
+def to_isos(time_us: NDArray[np.int64]) -> list[str]:
+    """`to_iso` of many times (n,)."""
+    if not len(time_us) or np.any(time_us % 1000) or not _YEAR_0 <= int(time_us.min()) <= int(time_us.max()) < _YEAR_10000:
+        return [to_iso(moment) for moment in time_us.tolist()]
+    texts: list[str] = np.datetime_as_string(time_us.astype("M8[us]"), unit="ms", timezone="UTC").tolist()
+    return texts
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.activations import UNASSIGNED, Activation, Activations
 from engine.errors import InputError
 from engine.fixes import Fixes, concat
-from engine.times import EARLIEST_US, LATEST_US, from_datetime, parse_time, to_datetime, to_iso
+from engine.times import EARLIEST_US, LATEST_US, from_datetime, parse_time, to_datetime, to_iso, to_isos
 
 MOMENT = st.integers(EARLIEST_US, LATEST_US - 1)
 
@@ -103,3 +103,9 @@ def test_joining_batches_joins_their_device_names() -> None:
 def test_a_column_of_the_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError, match="column lon_e7 has shape"):
         Fixes.of(("a",), device=[0], time_us=[1], lat_e7=[1], lon_e7=[1, 2])
+
+
+@given(st.lists(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)), st.sampled_from([1, 1000, 1_000_000]))
+def test_many_times_are_told_as_each_by_itself(times, step):
+    times = [moment // step * step for moment in times if moment // step * step >= -62_135_596_800_000_000]
+    assert to_isos(np.array(times, np.int64)) == [to_iso(moment) for moment in times]
