@@ -60,7 +60,7 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
     from engine.activations import Activation
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
-    from tagwatch.cli.trails import read_fixes
+    from tagwatch.cli.trails import read_fixes, tell_cut_times
     from tagwatch.matching import trails_of
 
     if given.crimes is None:
@@ -71,6 +71,7 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
     events = read_events(given.events, zone_of(given.tz)) if given.events else []
     plan = Activation("", "", -(2**62), percentile=given.percentile)
     fixes = read_fixes(given.trails, given.tz, given.skip_bad)
+    tell_cut_times(fixes)
     return Material(crimes, trails_of(fixes, worn, events, plan), people, {})
 
 

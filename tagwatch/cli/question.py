@@ -69,13 +69,15 @@ def _from_files(
     from engine.activations import Activation
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
-    from tagwatch.cli.trails import read_fixes
+    from tagwatch.cli.trails import read_fixes, tell_cut_times
     from tagwatch.near import near_from
 
     worn = read_activations(activations) if activations else None
     noticed = read_events(events, zone_of(tz)) if events else []
     plan = Activation("", "", -(2**62), percentile=percentile)
-    return near_from(read_fixes(files, tz, skip_bad), question, worn, noticed, plan, compatible=compatible)
+    fixes = read_fixes(files, tz, skip_bad)
+    tell_cut_times(fixes)
+    return near_from(fixes, question, worn, noticed, plan, compatible=compatible)
 
 
 def _from_database(question: Any, config: Any, compatible: bool) -> list[Match]:

@@ -55,6 +55,21 @@ def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
     return fixes
 
 
+_FEW = 20
+
+
+def tell_cut_times(fixes: Fixes) -> None:
+    """Warn of devices whose fixes all lie on whole minutes: an export may have cut the seconds off, and speeds rest on them."""
+    import numpy as np
+
+    whole = np.bincount(fixes.device, fixes.time_us % 60_000_000 == 0, minlength=len(fixes.devices))
+    number = np.bincount(fixes.device, minlength=len(fixes.devices))
+    cut = [fixes.devices[k] for k in np.flatnonzero((number >= _FEW) & (whole == number)).tolist()]
+    if cut:
+        named = ", ".join(cut[:3]) + (f" and {len(cut) - 3} more" if len(cut) > 3 else "")
+        say(f"tagwatch: all fixes of {named} lie on whole minutes: if their seconds were cut off, exclusions may be wrong")
+
+
 def replay(
     trail: Trails, zones: Zones = None, curfews: Curfews = None, activations: ActivationsFile = None, events: Events = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Instant of the ledger (default: the newest time)")] = None,

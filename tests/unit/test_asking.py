@@ -3,11 +3,14 @@
 import io
 import sys
 
+import numpy as np
 import pytest
 
 from engine.errors import InputError
+from engine.fixes import Fixes
 from tagwatch.cli.asking import VERDICTS, pad_us, verdicts_of
 from tagwatch.cli.progress import progress
+from tagwatch.cli.trails import tell_cut_times
 
 
 def test_verdicts_are_listed_in_one_order_whatever_was_typed():
@@ -56,3 +59,17 @@ def test_a_bar_is_drawn_where_a_person_looks_and_only_when_it_takes_long(monkeyp
     assert shown(monkeypatch, 60.0, stderr=Screen()) == (True, "")
     assert shown(monkeypatch, -1.0, stderr=io.StringIO()) == (False, "")
     assert shown(monkeypatch, -1.0, out=None, stderr=Screen(), stdout=Screen()) == (False, "")
+
+
+def test_whole_minutes_all_along_are_told_of(capsys):
+    n = 30
+    times = np.arange(n) * 60_000_000
+    fixes = Fixes.of(
+        ("cut", "whole"), device=np.repeat([0, 1], n), time_us=np.concatenate([times, times + 1_000_000]),
+        lat_e7=np.zeros(2 * n), lon_e7=np.zeros(2 * n),
+    )  # fmt: skip
+    tell_cut_times(fixes)
+    assert "all fixes of cut lie on whole minutes" in capsys.readouterr().err
+    tell_cut_times(fixes.take(fixes.device == 1))
+    tell_cut_times(fixes.take(slice(0, 5)))
+    assert capsys.readouterr().err == ""
