@@ -13,7 +13,7 @@ from engine.activations import Activation
 from engine.events import DeviceEvent
 from engine.fixes import SOURCES, Fixes
 from engine.flags import WEIGHTLESS
-from engine.hours import Hours, summarise
+from engine.hours import Hours, fits, summarise
 from engine.tracks import Tracks, pack, up_to_cm
 from engine.trail import Arranged
 
@@ -103,9 +103,9 @@ class Trails:
         )  # fmt: skip
 
     @cached_property
-    def hours(self) -> Hours:
-        """The summary of each hour of the tracks."""
-        return summarise(self.tracks)
+    def hours(self) -> Hours | None:
+        """The summary of each hour of the tracks; None where they are spread too far for that."""
+        return summarise(self.tracks) if fits(self.tracks) else None
 
 
 Presence = Callable[[WearerTrail, int, int, int, int, float], NDArray[np.float64]]

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from engine.track_kernels import HOUR_US, fill_hours, list_long_gaps
 from engine.tracks import Tracks
 
+MOST_SUMMARIES = 2**27
+"""So many hours of wearers are summarised at most: 3.5 GB."""
+
 
 class Hours(NamedTuple):
     """Row h is the hour that begins at (first_hour + h) hours of the epoch; columns are wearers; 26 bytes an hour and wearer.
@@ -39,12 +42,22 @@ class Hours(NamedTuple):
         return tuple(self)
 
 
+def span_of(tracks: Tracks) -> tuple[int, int]:
+    """The hour of the first fix of all, and how many hours there are to the last."""
+    if not tracks.n_fixes:
+        return 0, 0
+    first = tracks.base_us // HOUR_US
+    return first, (tracks.base_us + int(tracks.tick.max()) * tracks.tick_us) // HOUR_US - first + 1
+
+
+def fits(tracks: Tracks) -> bool:
+    """Whether the tracks are not spread too far for summaries; a fix of 1970 among those of today does that."""
+    return span_of(tracks)[1] * tracks.n_wearers <= MOST_SUMMARIES
+
+
 def summarise(tracks: Tracks) -> Hours:
     """The hours from the first fix of all to the last."""
-    first, n_hours = 0, 0
-    if tracks.n_fixes:
-        first = tracks.base_us // HOUR_US
-        n_hours = (tracks.base_us + int(tracks.tick.max()) * tracks.tick_us) // HOUR_US - first + 1
+    first, n_hours = span_of(tracks)
     shape = (n_hours, tracks.n_wearers)
     box = np.empty((*shape, 4), np.int32)
     box[..., :2], box[..., 2:] = np.iinfo(np.int32).max, np.iinfo(np.int32).min

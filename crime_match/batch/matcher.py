@@ -16,8 +16,7 @@ from crime_match.question import Question
 from crime_match.tag_state import TagState
 from crime_match.trails import Trails
 from crime_match.verdicts import EXCLUDED, PLACED, POSSIBLE, UNMONITORED, VERDICTS, verdict_of
-from engine.hours import Hours
-from engine.track_kernels import HOUR_US
+from engine.hours import Hours, span_of
 from engine.tracks import Tracks
 
 NUMBERS = {name: k for k, name in enumerate(VERDICTS)}
@@ -55,8 +54,7 @@ class Matcher:
     def cost(self, crimes: Crimes) -> Cost:
         """What the plans would take."""
         tracks = self.trails.tracks
-        span_us = int(tracks.tick.max()) * tracks.tick_us if tracks.n_fixes else 0
-        return cost_of(crimes, tracks.n_fixes, len(self.trails), span_us // HOUR_US + 2, self._has_hours)
+        return cost_of(crimes, tracks.n_fixes, len(self.trails), span_of(tracks)[1], self._has_hours)
 
     def answer(self, questions: Sequence[Question], plan: str = "auto") -> Answers:
         """The verdicts of these questions, which share one maximum speed; plan: auto, index or scan."""
@@ -67,10 +65,11 @@ class Matcher:
         if plan == "auto":
             plan = self.cost(crimes).plan
         tracks = self.trails.tracks
-        if plan == "index":
+        hours = self.trails.hours if plan == "index" else None
+        if hours is not None:
             self._has_hours = True
-            found = near_by_index(crimes, tracks, self.trails.hours)
-        else:
+            found = near_by_index(crimes, tracks, hours)
+        else:  # also where the tracks are spread too far for summaries: the answer is the same
             found = near_by_scan(crimes, tracks)
         crime, wearer, code = (np.concatenate(columns) for columns in zip(*found, self._off(crimes), strict=True))
         order = np.lexsort((code, wearer, crime))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from crime_match.batch import candidate_kernels as kernels
 from crime_match.question import Question
 from crime_match.reach_kernels import parallel_m
-from engine.hours import Hours
+from engine.hours import MOST_SUMMARIES, Hours
 from engine.track_kernels import HOUR_US
 from engine.tracks import Tracks
 
@@ -28,7 +28,6 @@ Coded = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 SUMMARY_NS, HOUR_NS, FIX_NS, ENTRY_NS = 12.0, 1.6, 4.0, 30.0
 """A fix to summarise, a summary to look at, a fix to pass over, and a crime to put into a stretch of time."""
 _ROOM = 1 << 20
-_MOST_SUMMARIES = 2**28  # 8 GB
 
 
 class Crimes(NamedTuple):
@@ -82,7 +81,7 @@ def cost_of(crimes: Crimes, n_fixes: int, n_wearers: int, n_hours: int, has_hour
         index_ns += n_fixes * SUMMARY_NS + n_hours * n_wearers * HOUR_NS
     buckets = (crimes.rows[:, 3] >> kernels.BUCKET_BITS) - (crimes.rows[:, 2] >> kernels.BUCKET_BITS) + 1
     scan_ns = n_fixes * FIX_NS + int(buckets.sum()) * ENTRY_NS
-    too_large = not has_hours and n_hours * n_wearers > _MOST_SUMMARIES
+    too_large = n_hours * n_wearers > MOST_SUMMARIES
     return Cost(float("inf") if too_large else index_ns * 1e-9, scan_ns * 1e-9)
 
 

@@ -12,7 +12,7 @@ from crime_match.near import match_of
 from crime_match.question import Question
 from engine.activations import Activation, Activations
 from engine.events import DeviceEvent
-from engine.fixes import Fixes
+from engine.fixes import Fixes, concat
 from engine.times import HOUR_US, MINUTE_US, SECOND_US
 from tagwatch.matching import trails_of
 from tagwatch.simulate.world import simulate
@@ -140,3 +140,14 @@ def test_questions_of_one_batch_share_the_maximum_speed():
     slow, fast = (Question(51.5, 0.0, START_US, START_US, max_speed_mps=speed) for speed in (10.0, 20.0))
     with pytest.raises(ValueError, match="several maximum speeds"):
         Matcher(trails).answer([slow, fast])
+
+
+def test_trails_spread_too_far_for_summaries_are_scanned(monkeypatch):
+    world = simulate(5, 1, 2)
+    far = Fixes.of(("old",), device=[0], time_us=[START_US - 30 * 365 * 24 * HOUR_US], lat_e7=[0], lon_e7=[0])
+    trails = trails_of(concat([world.fixes, far]))
+    monkeypatch.setattr("engine.hours.MOST_SUMMARIES", 1000)
+    assert trails.hours is None
+    fixes = trails.rows.fixes
+    question = Question(fixes.lat_e7[-1] / 1e7, fixes.lon_e7[-1] / 1e7, int(fixes.time_us[-1]), int(fixes.time_us[-1]))
+    assert_same(trails, [question])
