@@ -144,7 +144,7 @@ def test_questions_of_one_batch_share_the_maximum_speed():
 
 def test_trails_spread_too_far_for_summaries_are_scanned(monkeypatch):
     world = simulate(5, 1, 2)
-    far = Fixes.of(("old",), device=[0], time_us=[START_US - 30 * 365 * 24 * HOUR_US], lat_e7=[0], lon_e7=[0])
+    far = Fixes.of(("old",), device=[0], time_us=[START_US - 20 * 365 * 24 * HOUR_US], lat_e7=[0], lon_e7=[0])
     trails = trails_of(concat([world.fixes, far]))
     monkeypatch.setattr("engine.hours.MOST_SUMMARIES", 1000)
     assert trails.hours is None
