@@ -16,7 +16,7 @@ SHORT_US = 120_000_000
 """A longer gap does not go into the hours' summaries, which it would make wide, but into their lists."""
 LONG_GAP = 255
 """In the place of the longest short gap of an hour: a longer one meets it too."""
-SLOWEST_MPS = 30
+SLOWEST_MPS = 10
 """No fix is said to be sure at a lower speed than this."""
 _BLOCK = 64
 
