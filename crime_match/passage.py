@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from crime_match.kernels import OVERLAP, lens_shares
 from crime_match.question import COVERED_US, Question
 from crime_match.trails import WearerTrail
+from engine.flags import STRAY
 from engine.kernels import distances_m
 
 
@@ -17,7 +18,8 @@ class Passage(NamedTuple):
     """The n fixes in the window, flagged ones too, in time order.
 
     fix_indices: into the trail; distance_m: centre to centre; share: of the fix's circle in the vicinity; has_weight;
-    qualifies: carries weight and places. before, after: indices of the nearest fixes outside the window that carry weight,
+    qualifies: carries weight and places; strays: left out as implausible or contradictory, with a circle that meets the
+    widened vicinity. before, after: indices of the nearest fixes outside the window that carry weight,
     -1 where there is none.
     """
 
@@ -28,6 +30,12 @@ class Passage(NamedTuple):
     qualifies: NDArray[np.bool_]
     before: int
     after: int
+    strays: NDArray[np.bool_]
+
+    @property
+    def n_strays(self) -> int:
+        """How many fixes reported the wearer there, and were left out as implausible or contradictory."""
+        return int(np.count_nonzero(self.strays))
 
     @property
     def closest(self) -> int | None:
@@ -52,9 +60,10 @@ def passage_of(question: Question, trail: WearerTrail) -> Passage:
     has_weight = trail.carries_weight()
     weighty = has_weight[inside]
     before, after = np.flatnonzero(has_weight[:start]), np.flatnonzero(has_weight[stop:])
+    strays = (trail.flags[inside] & STRAY != 0) & (distance_m <= trail.radius_m[inside] + question.reach_m)
     return Passage(
         np.arange(start, stop, dtype=np.int64), distance_m, share, weighty, weighty & (share >= OVERLAP),
-        int(before[-1]) if len(before) else -1, stop + int(after[0]) if len(after) else -1,
+        int(before[-1]) if len(before) else -1, stop + int(after[0]) if len(after) else -1, strays,
     )  # fmt: skip
 
 

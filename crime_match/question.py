@@ -46,8 +46,8 @@ class Question:
         _within("uncertainty_m", self.uncertainty_m, 0.0, 1e5, "metres from 0 to 100 km")
         _within("pad_us", self.pad_us, 0, 31 * 1440 * MINUTE_US, "a length of time from 0 to 31 days")
         _within("max_speed_mps", self.max_speed_mps, 1e-3, 1e4, "metres a second above 0, at most 10000")
-        if isinstance(self.min_fixes, bool) or not isinstance(self.min_fixes, int) or self.min_fixes < 1:
-            raise InputError(field="min_fixes", value=self.min_fixes, expected="a whole number from 1")
+        if isinstance(self.min_fixes, bool) or not isinstance(self.min_fixes, int) or not 1 <= self.min_fixes <= 10**6:
+            raise InputError(field="min_fixes", value=self.min_fixes, expected="a whole number from 1 to a million")
 
     @property
     def lat_e7(self) -> int:

@@ -19,7 +19,8 @@ Times = NDArray[np.int64]
 
 
 class Doubt(NamedTuple):
-    """A stretch [from_us, until_us) in which a tag vouches for nothing; `at_us` are the instants that a sentence may name."""
+    """A stretch [from_us, until_us) in which a tag vouches for nothing; the text is told with the latest of the instants at_us
+    that is not after the window."""
 
     text: str
     from_us: int
@@ -32,7 +33,7 @@ class Doubt(NamedTuple):
 
     def told(self, end_us: int) -> str:
         """The sentence, with the latest instant that is not after the window."""
-        return self.text.format(to_iso(int(self.at_us[np.searchsorted(self.at_us, end_us, side="right") - 1])))
+        return f"{self.text} {to_iso(int(self.at_us[np.searchsorted(self.at_us, end_us, side='right') - 1]))}"
 
 
 class TagState:
@@ -45,7 +46,9 @@ class TagState:
         events: dict[str, list[DeviceEvent]] = {}
         for event in sorted(trail.events, key=lambda e: (e.time_us, e.kind, e.value)):
             events.setdefault(event.device, []).append(event)
-        wrong = np.flatnonzero(trail.flags & CLOCK_WRONG)
+        wrong, everything = np.flatnonzero(trail.flags & CLOCK_WRONG), np.arange(len(trail.fixes))
+        self._spoke = [len(_sent_us(trail, row, everything)) > 0 for row in self._rows]
+        """A tag that never sent a fix vouches for nobody, however long it was activated."""
         for row in self._rows:
             told = [e for e in events.get(row.device, ()) if row.from_us <= e.time_us < row.to_us]
             self._straps.append(next((e.time_us for e in told if e.kind == "strap_tamper"), None))
@@ -59,8 +62,9 @@ class TagState:
         """Windows (n,) in which the tag cannot exclude, whatever fixes that would rest on."""
         covered = np.zeros(len(start_us), np.bool_)
         found = np.zeros(len(start_us), np.bool_)
-        for row, strap_us, doubts in zip(self._rows, self._straps, self._doubts, strict=True):
-            covered |= (row.from_us <= start_us) & (end_us < row.to_us)
+        for row, spoke, strap_us, doubts in zip(self._rows, self._spoke, self._straps, self._doubts, strict=True):
+            if spoke:
+                covered |= (row.from_us <= start_us) & (end_us < row.to_us)
             worn = (row.from_us <= end_us) & (row.to_us > start_us)
             if strap_us is not None:
                 found |= (strap_us <= end_us) & (row.to_us > start_us)
@@ -71,7 +75,7 @@ class TagState:
     @property
     def unbroken(self) -> tuple[int, int] | None:
         """The one activation [from, to) in which nothing ever spoke against excluding; None where it is not as simple."""
-        if len(self._rows) != 1 or self._straps[0] is not None or self._doubts[0]:
+        if len(self._rows) != 1 or not self._spoke[0] or self._straps[0] is not None or self._doubts[0]:
             return None
         return max(self._rows[0].from_us, -(2**62)), min(self._rows[0].to_us, 2**62)
 
@@ -87,7 +91,8 @@ class TagState:
         the window had ended.
         """
         start_us, end_us = question.start_us, question.end_us
-        covered = any(row.from_us <= start_us and end_us < row.to_us for row in self._rows)
+        rows = [row for row, spoke in zip(self._rows, self._spoke, strict=True) if spoke]
+        covered = any(row.from_us <= start_us and end_us < row.to_us for row in rows)
         found = [] if covered else ["no one activation covers the whole window"]
         for row, strap_us, doubts in zip(self._rows, self._straps, self._doubts, strict=True):
             if strap_us is not None:
@@ -121,18 +126,18 @@ def _power(activation: Activation, events: Sequence[DeviceEvent]) -> Iterable[Do
         if event.kind == "power_off" and off_us is None:
             off_us = event.time_us
         elif event.kind == "power_on" and off_us is not None:
-            yield _doubt(f"power of {activation.device} off since {{}}", [off_us], event.time_us)
+            yield _doubt(f"power of {activation.device} off since", [off_us], event.time_us)
             off_us = None
     if off_us is not None:
-        yield _doubt(f"power of {activation.device} off since {{}}", [off_us], activation.to_us)
+        yield _doubt(f"power of {activation.device} off since", [off_us], activation.to_us)
 
 
 def _faults(activation: Activation, events: Sequence[DeviceEvent], sent_us: Times) -> Iterable[Doubt]:
     """A fault is open until the tag again sends a fix that carries weight."""
     for event in events:
         if event.kind == "fault":
-            code = f" {event.value}".replace("{", "{{").replace("}", "}}") if event.value else ""
-            text = f"fault{code} of {activation.device} at {{}}"
+            code = f" {event.value}" if event.value else ""
+            text = f"fault{code} of {activation.device} at"
             yield _doubt(text, [event.time_us], _next_us(sent_us, event.time_us, activation))
 
 
@@ -140,7 +145,7 @@ def _clock(activation: Activation, wrong_us: Times, sent_us: Times) -> Iterable[
     """A wrong clock is open until the tag again sends a fix that carries weight: one doubt a run of wrong fixes."""
     following = np.searchsorted(sent_us, wrong_us, side="right")
     for run in np.split(wrong_us, np.flatnonzero(np.diff(following)) + 1) if len(wrong_us) else ():
-        yield _doubt(f"clock of {activation.device} wrong at {{}}", run, _next_us(sent_us, int(run[-1]), activation))
+        yield _doubt(f"clock of {activation.device} wrong at", run, _next_us(sent_us, int(run[-1]), activation))
 
 
 def _doubt(text: str, at_us: Sequence[int] | Times, until_us: int) -> Doubt:

@@ -41,7 +41,7 @@ def verdict_of(
     if n_placing >= question.min_fixes:
         return Verdict(PLACED, _support(trail, passage, posterior), None, [_placed_by(question, n_placing)])
     reach = reach_of(question, trail)
-    hindrances = (tag or TagState(trail)).sentences(question, trail, reach.rests_on)
+    hindrances = (tag or TagState(trail)).sentences(question, trail, reach.rests_on) + _strays(passage)
     outside = reach.exists and reach.needed_mps > question.max_speed_mps
     reasons = _short_of_placed(question, n_placing) + _position(question, reach, outside) + _contradictions(trail, reach)
     if outside and not hindrances:
@@ -50,6 +50,14 @@ def verdict_of(
         return Verdict(POSSIBLE, None, reach.required_mps, reasons + [f"not excluded: {text}" for text in hindrances])
     nothing = ["no fix in the window carries weight"]
     return Verdict(UNMONITORED, None, None, nothing + reasons + [f"not excluded: {text}" for text in hindrances])
+
+
+def _strays(passage: Passage) -> list[str]:
+    """A fix that was left out excludes nothing; where it lies at the place, nor does anything else: it may be the right one."""
+    if not passage.n_strays:
+        return []
+    fixes = "1 fix" if passage.n_strays == 1 else f"{passage.n_strays} fixes"
+    return [f"{fixes} at the place, left out as implausible or contradictory, may be right"]
 
 
 def _support(trail: WearerTrail, passage: Passage, posterior: NDArray[np.float64] | None) -> str:

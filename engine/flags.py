@@ -16,6 +16,9 @@ OVERCONFIDENT = 32
 WEIGHTLESS = IMPLAUSIBLE | CONTRADICTORY | CLOCK_WRONG | SET_ASIDE
 """A fix with any of these raises, clears, places and excludes nothing."""
 
+STRAY = IMPLAUSIBLE | CONTRADICTORY
+"""A fix with any of these says where its wearer was, and another says otherwise: it may yet be the right one."""
+
 FLAG_NAMES = {
     IMPLAUSIBLE: "implausible",
     CONTRADICTORY: "contradictory",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_match.batch.matcher import NUMBERS, Matcher
+from crime_match.batch.matcher import NUMBERS, Answers, Matcher
 from crime_match.compatible import beside
 from crime_match.crimes.crime import Crime
 from crime_match.kernels import OVERLAP
@@ -73,11 +73,11 @@ def _flag(rows: Any, start: NDArray[np.int64]) -> None:
 
 def run_of(
     crimes: Sequence[Crime], trails: Trails, parameters: Parameters, *, only: tuple[str, ...] = VERDICTS,
-    compatible: bool = False, timezone: str = LONDON,
+    compatible: bool = False, counted: bool = False, timezone: str = LONDON,
 ) -> Run:  # fmt: skip
-    """The run that `match_crimes` makes of this: everything that its bytes depend on."""
+    """The run that `match_crimes` makes of this: everything that its bytes depend on. `counted`: a line of counts a crime."""
     fixed = {"overlap": OVERLAP, "strong_posterior": STRONG_POSTERIOR, "strong_fixes": STRONG_FIXES}
-    asked = {"verdicts": list(only), "compatible": compatible, "timezone": timezone}
+    asked = {"verdicts": list(only), "compatible": compatible, "counted": counted, "timezone": timezone}
     return of_inputs(crimes, trails, parameters._asdict() | fixed | asked)
 
 
@@ -102,12 +102,21 @@ def match_crimes(
         if EXCLUDED in only:
             wearers = sorted({*wearers, *matcher.excluded(question, answers.wearer[part])})
         found = [(w, match_of(question, trails[w], presence_about, matcher.tags[w], crime)) for w in wearers]
+        _require_same(answers, part, found)
         found = _with_strength(trails, question, found, timezone)
         matches = sorted((match for _, match in found), key=rank)
         told = dict(zip(VERDICTS, counts[c].tolist(), strict=True))
         yield CrimeMatches(crime, beside_all(question, trails, matches) if compatible else matches, told)
         if progress:
             progress(c + 1)
+
+
+def _require_same(answers: Answers, part: slice, found: Sequence[tuple[int, Match]]) -> None:
+    """The counts come from the batch and the lines from each match by itself: they never differ."""
+    told = dict(zip(answers.wearer[part].tolist(), answers.verdict[part].tolist(), strict=True))
+    for w, match in found:
+        if told.get(w, NUMBERS[EXCLUDED]) != NUMBERS[match.verdict]:
+            raise AssertionError(f"{match.crime}: {match.wearer} is {match.verdict}, and something else in the batch")
 
 
 def beside_all(question: Question, trails: Trails, matches: Sequence[Match]) -> list[Match]:
@@ -138,9 +147,9 @@ def presence_about(
     found = np.full(last - first, np.nan)
     reach_e7 = _CLOSE_E7 + radius_m * 100.0
     close = np.abs(trail.fixes.lat_e7[part].astype(np.int64) - lat_e7) < reach_e7
-    close &= np.abs(trail.fixes.lon_e7[part].astype(np.int64) - lon_e7) < reach_e7 / max(
-        np.cos(np.radians(lat_e7 / 1e7)), 1e-3
-    )
+    aside = np.abs(trail.fixes.lon_e7[part].astype(np.int64) - lon_e7)
+    aside = np.minimum(aside, 3_600_000_000 - aside)
+    close &= aside < reach_e7 / max(np.cos(np.radians(lat_e7 / 1e7)), 1e-3)
     if not close.any():
         return found
     columns: dict[str, NDArray[Any]] = {

@@ -42,8 +42,15 @@ def near_in_database(
 
 
 def fixes_about(store: FixStore, questions: Iterable[Question], margin_us: int = MARGIN_US) -> Fixes:
-    """The stored fixes about the windows of these questions: those up to margin_us away, and the nearest on both sides."""
-    spans = merged((question.start_us - margin_us, question.end_us + margin_us) for question in questions)
+    """The stored fixes about the windows of these questions: those up to margin_us away, and the nearest on both sides.
+
+    A slower wearer takes longer to come, and to contradict himself: the margin is for a maximum speed of 55 m/s.
+    """
+    spans = merged(
+        (question.start_us - margin, question.end_us + margin)
+        for question in questions
+        for margin in [round(margin_us * max(1.0, 55.0 / question.max_speed_mps))]
+    )
     return concat(
         part
         for from_us, to_us in spans

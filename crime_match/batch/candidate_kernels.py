@@ -341,11 +341,13 @@ def near_by_scan(
                 if a == b:
                     seen[c] = MEETS
                     continue
-                low = first_at_or_after(tick, max(i, a), j, base_us, tick_us, crimes[c, 2])
-                stop = first_at_or_after(tick, low, j, base_us, tick_us, crimes[c, 3] + 1)
-                begins = max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 2] + 1) - 1, i)
-                ends = min(max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 3]) - 1, begins), j - 1)
-                if gap <= short_ticks and not is_open:
+                # also by row j, which only the next block counts: a gap that ends as the window starts does not meet it
+                low = first_at_or_after(tick, max(i, a), min(j + 1, b), base_us, tick_us, crimes[c, 2])
+                stop = first_at_or_after(tick, low, min(j + 1, b), base_us, tick_us, crimes[c, 3] + 1)
+                begins = first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 2] + 1) - 1
+                ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, crimes[c, 3]) - 1, begins)
+                begins, ends, stop = max(begins, i), min(ends, j - 1), min(stop, j)
+                if gap <= short_ticks and not is_open and begins <= ends:
                     n_placing[c], seen[c] = look_by_blocks(
                         begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
                         short_ticks, base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,

@@ -16,7 +16,9 @@ from crime_match.question import Question
 from crime_match.tag_state import TagState
 from crime_match.trails import Trails
 from crime_match.verdicts import EXCLUDED, PLACED, POSSIBLE, UNMONITORED, VERDICTS, verdict_of
+from engine.flags import STRAY
 from engine.hours import Hours, span_of
+from engine.kernels import distances_m
 from engine.tracks import Tracks
 
 NUMBERS = {name: k for k, name in enumerate(VERDICTS)}
@@ -71,7 +73,10 @@ class Matcher:
             found = near_by_index(crimes, tracks, hours)
         else:  # also where the tracks are spread too far for summaries: the answer is the same
             found = near_by_scan(crimes, tracks)
-        crime, wearer, code = (np.concatenate(columns) for columns in zip(*found, self._off(crimes), strict=True))
+        crime, wearer, code = (
+            np.concatenate(columns)
+            for columns in zip(*found, self._off(crimes), self._doubted_by_strays(crimes), strict=True)
+        )
         order = np.lexsort((code, wearer, crime))
         crime, wearer, code = crime[order], wearer[order], code[order]
         once = np.append(True, (np.diff(crime) != 0) | (np.diff(wearer) != 0))[: len(crime)]
@@ -87,6 +92,36 @@ class Matcher:
         """From when to when nothing speaks against excluding each wearer; nothing where that is not one stretch."""
         spans = np.array([tag.unbroken or (0, 0) for tag in self.tags], np.int64).reshape(-1, 2)
         return spans[:, 0], spans[:, 1]
+
+    @cached_property
+    def strays(self) -> tuple[NDArray[Any], ...]:
+        """All wearers' fixes that may be right after all, by time: time [us], latitude, longitude [1e-7 degree], radius [m],
+        wearer; (n,) each."""
+        rows = self.trails.rows
+        found = np.flatnonzero(rows.flags & STRAY)
+        found = found[np.argsort(rows.fixes.time_us[found], kind="stable")]
+        fixes = rows.fixes
+        wearer = np.searchsorted(self.trails.start, found, side="right") - 1
+        columns = (fixes.time_us, fixes.lat_e7, fixes.lon_e7, rows.radius_m)
+        return (*(column[found] for column in columns), wearer.astype(np.int32))
+
+    def _doubted_by_strays(self, crimes: Crimes) -> Coded:
+        """The pairs in which a fix that was left out lies at the place in the window: they must be looked at closely."""
+        time_us, lat_e7, lon_e7, radius_m, wearer = self.strays
+        found = []
+        for c, (low, high) in enumerate(np.searchsorted(time_us, crimes.rows[:, 2:4] + [0, 1]).tolist()):
+            if low < high:
+                part, place = slice(low, high), crimes.rows[c]
+                apart_m = distances_m(
+                    np.full(high - low, place[0], np.int32),
+                    np.full(high - low, place[1], np.int32),
+                    lat_e7[part],
+                    lon_e7[part],
+                )
+                there = wearer[part][apart_m <= radius_m[part] + crimes.shapes[c, 1]]
+                found += [(c, w) for w in np.unique(there).tolist()]
+        pairs = np.array(found, np.int32).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1], np.full(len(pairs), codes.IN_DOUBT, np.uint8)
 
     def _off(self, crimes: Crimes) -> Coded:
         """The pairs in which a tag may not exclude, wherever its wearer was, with their codes."""

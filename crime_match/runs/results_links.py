@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from crime_match.crimes.crime import Crime
 from crime_match.question import Parameters
@@ -51,9 +52,11 @@ def records_of(
     found = survey(tracks, asked, calendar, trails.hours, progress=more)
     yield {"kind": "series", "run": run.id, "calendar": calendar.record()} | series(found, asked, trails.wearers)
     yield from ({"kind": "group"} | group for group in groups(found, asked, trails.wearers))
-    yield from ({"kind": "pair"} | pair for pair in pairs(found, asked, trails.wearers))
-    for (name, question), placed in zip(asked, found.placed, strict=True):
-        for company in companions(question, [trails[w] for w in placed.tolist()]):
+    yield from ({"kind": "pair"} | pair for pair in pairs(found, asked, trails.wearers) if not pair["same_event"])
+    for event in found.events:  # crimes of one event are one place and time: once is enough
+        name, question = asked[event[0]]
+        placed = np.unique(np.concatenate([found.placed[k] for k in event])).tolist()
+        for company in companions(question, [trails[w] for w in placed]):
             yield {"kind": "company", "crime": name} | company
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -65,6 +66,7 @@ def match(
     asked = Asked(parameters, wanted, only is not None, compatible, plan, form, out, links)
     files = [*(trails or []), *(more or [])]
     given = Given(files, crimes, crime, activations, events, wearers, teams, config, tz, skip_bad, percentile)
+    _require_apart([*files, crimes, activations, events, wearers, teams], {"--out": out, "--links": links})
     with material(given, parameters) as found:
         _run(found, asked, (by, reason))
 
@@ -77,6 +79,21 @@ def _listed(form: str, only: str | None) -> tuple[str, ...]:
         expected = "placed with --format csv, whose 18 columns do not tell a verdict"
         raise InputError(field="--only", value=only, expected=expected)
     return wanted
+
+
+def _require_apart(inputs: Sequence[str | None], outputs: dict[str, str | None]) -> None:
+    """No output may take the place of an input, or of the other output; standard input can be read once."""
+    if sum(path == "-" for path in inputs) > 1:
+        raise InputError("standard input (-) is named twice", expected="one file at most that comes by standard input")
+    taken = {Path(path).resolve(): path for path in inputs if path not in (None, "-")}
+    if outputs["--links"] == "-" and outputs["--out"] in (None, "-"):
+        raise InputError(field="--links", value="-", expected="a file, as the matches go to standard output")
+    for option, path in outputs.items():
+        if path in (None, "-"):
+            continue
+        if Path(path).resolve() in taken:
+            raise InputError(field=option, value=path, expected="a file that is not read or written otherwise")
+        taken[Path(path).resolve()] = path
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
@@ -92,7 +109,7 @@ def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
 
     crimes, trails, parameters = material.crimes, material.trails, asked.parameters
     what: dict[str, Any] = {"only": asked.only, "compatible": asked.compatible}
-    run = run_of(crimes, trails, parameters, **what)
+    run = run_of(crimes, trails, parameters, counted=asked.counted, **what)
     form = form_of(asked.form, parameters, material.people, counted=asked.counted)
     counts: Counter[str] = Counter()
     with output(asked.out) as file, progress(len(crimes), "matching", asked.out) as tell:

@@ -26,10 +26,21 @@ Config = Annotated[Path | None, typer.Option("--config", help="Settings file (de
 Out = Annotated[str | None, typer.Option("--out", help="Where to write (default: standard output)")]
 Tz = Annotated[str | None, typer.Option("--tz", help="Zone of times that carry no offset, such as Europe/London")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, each told on standard error")]
+
+
+def _percentile(value: float) -> float:
+    if not 0.0 < value < 1.0:
+        raise InputError(field="--percentile", value=value, expected="a probability between 0 and 1")
+    return value
+
+
 Percentile = Annotated[
     float,
-    typer.Option("--percentile", help="Probability that the accuracy circle holds the truth (tags 0.95, phones 0.68)"),
-]
+    typer.Option(
+        "--percentile", callback=_percentile,
+        help="Probability that the accuracy circle holds the truth (tags 0.95, phones 0.68)",
+    ),
+]  # fmt: skip
 
 
 def zone_of(name: str | None) -> ZoneInfo | None:

@@ -127,6 +127,17 @@ def test_a_town_with_its_crimes():
     assert_same(trails, questions)
 
 
+def test_a_window_that_ends_with_a_fix_does_not_ask_of_the_gap_after_it():
+    """The last fix tells nothing of where he was, and it is only at the end that nothing else does."""
+    fixes = Fixes.of(
+        ("d",), device=[0, 0], time_us=[START_US, START_US + 600 * SECOND_US], lat_e7=[0, 0], lon_e7=[0, 0],
+        accuracy_cm=[500, 2_000_000_000],
+    )  # fmt: skip
+    end_us = START_US + 600 * SECOND_US
+    question = Question(0.48, 0.0, START_US - 600 * SECOND_US, end_us, radius_m=5000.0, pad_us=0, max_speed_mps=70.0)
+    assert_same(trails_of(fixes), [question])
+
+
 def test_no_crime_and_no_wearer():
     nobody = trails_of(Fixes.empty())
     question = Question(51.5, 0.0, START_US, START_US)
