@@ -29,8 +29,7 @@ def near(question: Question, trails: Iterable[WearerTrail], presence: Presence |
 
     Without `presence` (the posterior of the zone filter) `probability` is null and support at most weak.
     """
-    asked = (trail for trail in trails if trail.is_asked(question.start_us, question.end_us))
-    return sorted((match_of(question, trail, presence) for trail in asked), key=rank)
+    return sorted((match_of(question, trail, presence) for trail in trails), key=rank)
 
 
 def match_of(

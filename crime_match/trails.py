@@ -38,10 +38,6 @@ class WearerTrail(NamedTuple):
     activations: Sequence[Activation] = ()
     events: Sequence[DeviceEvent] = ()
 
-    def is_asked(self, start_us: int, end_us: int) -> bool:
-        """Whether an answer about this window names the wearer: there are fixes, or a tag was worn."""
-        return len(self.fixes) > 0 or any(row.from_us < end_us and row.to_us > start_us for row in self.activations)
-
     def carries_weight(self) -> NDArray[np.bool_]:
         """Which fixes carry weight in a decision; shape (n,)."""
         weight: NDArray[np.bool_] = (self.flags & WEIGHTLESS) == 0

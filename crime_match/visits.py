@@ -9,6 +9,8 @@ import numpy as np
 from crime_match.passage import Passage
 from crime_match.plane import bearing_deg
 from crime_match.trails import WearerTrail
+from engine.fixes import SOURCES
+from engine.kernels import distance_m
 from engine.times import to_iso
 
 
@@ -68,10 +70,16 @@ def _visit(trail: WearerTrail, passage: Passage, weighty: list[int], number: int
 
 
 def _way(trail: WearerTrail, one: int, two: int) -> float | None:
-    if one < 0 or two < 0:
+    """None also where a circle is as wide as the way is long, or of a mast: that tells no direction."""
+    if one < 0 or two < 0 or any(trail.fixes.source[k] == SOURCES["lbs"] for k in (one, two)):
         return None
-    lats_e7, lons_e7 = trail.fixes.lat_e7, trail.fixes.lon_e7
-    return bearing_deg(int(lats_e7[one]), int(lons_e7[one]), int(lats_e7[two]), int(lons_e7[two]))
+    lats_e7, lons_e7 = (
+        {k: int(trail.fixes.lat_e7[k]) for k in (one, two)},
+        {k: int(trail.fixes.lon_e7[k]) for k in (one, two)},
+    )
+    if distance_m(lats_e7[one], lons_e7[one], lats_e7[two], lons_e7[two]) <= max(trail.radius_m[[one, two]]):
+        return None
+    return bearing_deg(lats_e7[one], lons_e7[one], lats_e7[two], lons_e7[two])
 
 
 def dwell_s(visits: list[Visit]) -> float:

@@ -100,7 +100,7 @@ def match_crimes(
         part = slice(int(starts[c]), int(starts[c + 1]))
         wearers = answers.wearer[part][wanted[part]].tolist()
         if EXCLUDED in only:
-            wearers = sorted({*wearers, *matcher.excluded(question, answers.wearer[part])})
+            wearers = np.setdiff1d(np.arange(len(trails)), answers.wearer[part][~wanted[part]]).tolist()
         found = [(w, match_of(question, trails[w], presence_about, matcher.tags[w], crime)) for w in wearers]
         _require_same(answers, part, found)
         found = _with_strength(trails, question, found, timezone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -29,19 +29,19 @@ _OFF = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, POSSIBLE, U
 
 
 class Answers(NamedTuple):
-    """Verdicts of the pairs that are not excluded, by crime and then wearer, (n,) each; n_asked (n_crimes,): how many wearers
-    each crime is asked of, of whom all others are excluded."""
+    """Verdicts of the pairs that are not excluded, by crime and then wearer, (n,) each; every other wearer is excluded."""
 
     crime: NDArray[np.int32]
     wearer: NDArray[np.int32]
     verdict: NDArray[np.uint8]
-    n_asked: NDArray[np.int64]
+    n_crimes: int
+    n_wearers: int
 
     def counts(self) -> NDArray[np.int64]:
         """How many wearers have each verdict, (n_crimes, 4) in the order of `VERDICTS`."""
-        found = np.zeros((len(self.n_asked), len(VERDICTS)), np.int64)
+        found = np.zeros((self.n_crimes, len(VERDICTS)), np.int64)
         np.add.at(found, (self.crime, self.verdict), 1)
-        found[:, NUMBERS[EXCLUDED]] = self.n_asked - found.sum(axis=1)
+        found[:, NUMBERS[EXCLUDED]] = self.n_wearers - found.sum(axis=1)
         return found
 
 
@@ -63,7 +63,7 @@ class Matcher:
         crimes = Crimes.of(questions)
         if not len(crimes) or not len(self.trails):
             none = np.empty(0, np.int32)
-            return Answers(none, none, none.astype(np.uint8), np.zeros(len(crimes), np.int64))
+            return Answers(none, none, none.astype(np.uint8), len(crimes), len(self.trails))
         if plan == "auto":
             plan = self.cost(crimes).plan
         tracks = self.trails.tracks
@@ -162,31 +162,8 @@ class Matcher:
             close[rows[~surely]] = self._may_speak_against(w, start_us[~surely], end_us[~surely])
         for row in np.flatnonzero(close).tolist():
             verdict[row] = NUMBERS[self._closely(questions[crime[row]], int(wearer[row]))]
-        n_asked, strangers = self._asked(crimes)
-        kept = (verdict != NUMBERS[EXCLUDED]) & ~strangers(crime, wearer)
-        return Answers(crime[kept], wearer[kept], verdict[kept], n_asked)
-
-    def _asked(self, crimes: Crimes) -> tuple[NDArray[np.int64], Callable[[Any, Any], NDArray[np.bool_]]]:
-        """How many wearers each crime is asked of, and which pairs are of others: no fix, and no tag worn in the window."""
-        without = [w for w in range(len(self.trails)) if self.trails.start[w] == self.trails.start[w + 1]]
-        number = np.full(len(self.trails), -1)
-        number[without] = np.arange(len(without))
-        asked = np.zeros((len(without), len(crimes)), np.bool_)
-        for k, w in enumerate(without):
-            windows = crimes.rows[:, 2:4].tolist()
-            asked[k] = [self.trails[w].is_asked(start_us, end_us) for start_us, end_us in windows]
-        n_asked = len(self.trails) - len(without) + asked.sum(axis=0)
-
-        def strangers(crime: NDArray[np.int32], wearer: NDArray[np.int32]) -> NDArray[np.bool_]:
-            k = number[wearer]
-            return (k >= 0) & ~asked[k, crime] if len(without) else np.zeros(len(crime), np.bool_)
-
-        return n_asked, strangers
-
-    def excluded(self, question: Question, others: NDArray[np.int32]) -> list[int]:
-        """The wearers who are excluded: asked, and not among the others."""
-        left = np.setdiff1d(np.arange(len(self.trails)), others).tolist()
-        return [w for w in left if self.trails[w].is_asked(question.start_us, question.end_us)]
+        kept = verdict != NUMBERS[EXCLUDED]
+        return Answers(crime[kept], wearer[kept], verdict[kept], len(crimes), len(self.trails))
 
     def _closely(self, question: Question, wearer: int) -> str:
         trail = self.trails[wearer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -11,6 +12,7 @@ from crime_match.match import CrimeMatches
 from crime_match.question import Parameters
 from crime_match.runs import results_csv, results_geojson
 from crime_match.runs.results_csv import People
+from crime_match.verdicts import CELL, STRONG, WEAK
 
 FORMATS = ("jsonl", "csv", "geojson")
 
@@ -51,5 +53,8 @@ def lines_of(found: CrimeMatches, *, counted: bool) -> bytes:
     lines = [match.to_json().encode() for match in found.matches]
     if counted:
         told = {"crime": found.crime.reference, "force": found.crime.force, "counts": dict(found.counts)}
+        supports = Counter(match.support for match in found.matches if match.support)
+        if found.counts["placed"] == supports.total():
+            told["placed"] = {support: supports[support] for support in (STRONG, WEAK, CELL)}
         lines.append(msgspec.json.encode(told))
     return b"".join(line + b"\n" for line in lines)

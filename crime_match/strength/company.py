@@ -14,7 +14,7 @@ from crime_match.question import COVERED_US, Question
 from crime_match.strength.company_kernels import closest_pair
 from crime_match.trails import WearerTrail
 from crime_match.visits import visits_of
-from engine.fixes import NAMES
+from engine.fixes import NAMES, SOURCES
 from engine.times import HOUR_US, to_iso
 from engine.trail import Trail
 from geofence.check import FilterSettings
@@ -92,9 +92,9 @@ def _stays(question: Question, trail: WearerTrail) -> list[Interval]:
 
 
 def _weighty(question: Question, trail: WearerTrail) -> NDArray[np.int64]:
-    """The fixes of the window that carry weight."""
+    """The fixes of the window that carry weight, but for those of masts: two at one mast are not together."""
     time_us = trail.fixes.time_us
-    inside = (time_us >= question.start_us) & (time_us <= question.end_us)
+    inside = (time_us >= question.start_us) & (time_us <= question.end_us) & (trail.fixes.source != SOURCES["lbs"])
     return np.flatnonzero(inside & trail.carries_weight())
 
 

@@ -121,8 +121,12 @@ def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
             deque(results, maxlen=0)
     if asked.links:
         _link(material, asked, run)
-    said = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+    said = ", ".join(f"{counts[verdict]:,} {verdict}{_supports(counts, verdict)}" for verdict in VERDICTS)
     say(f"{_of(len(crimes), 'crime')}, {_of(len(trails), 'wearer')}: {said}")
+    if asked.form == "csv" and counts["placed cell"]:
+        say(
+            f"tagwatch: {counts['placed cell']} of the rows rest on telephone masts alone; the 18 columns do not tell which"
+        )
     say(f"run {run.id}")
 
 
@@ -141,7 +145,15 @@ def _of(n: int, word: str) -> str:
 def _counting(results: Iterable[CrimeMatches], counts: Counter[str]) -> Iterator[CrimeMatches]:
     for found in results:
         counts.update(found.counts)
+        counts.update(f"placed {match.support}" for match in found.matches if match.support)
         yield found
+
+
+def _supports(counts: Counter[str], verdict: str) -> str:
+    """How far the placements carry, which no count mixes."""
+    told = [f"{counts[f'{verdict} {support}']:,} {support}" for support in ("strong", "weak", "cell")]
+    known = sum(counts[f"{verdict} {support}"] for support in ("strong", "weak", "cell"))
+    return f" ({', '.join(told)})" if known else ""
 
 
 def _record(

@@ -11,7 +11,7 @@ from tagwatch.cli.options import say, zone_of
 
 if TYPE_CHECKING:
     from crime_match.crimes.crime import Crime
-    from crime_match.question import Parameters, Question
+    from crime_match.question import Parameters
     from crime_match.runs.results_csv import People
     from crime_match.trails import Trails
     from engine.database import Connection
@@ -80,7 +80,6 @@ def _from_database(given: Given, parameters: Parameters, connection: Connection)
     from engine.store import FixStore
     from tagwatch import configuration
     from tagwatch.matching import trails_of
-    from tagwatch.near import fixes_about
     from tagwatch.settings import read_settings
 
     settings = read_settings(given.config)
@@ -94,19 +93,9 @@ def _from_database(given: Given, parameters: Parameters, connection: Connection)
         say("tagwatch: the run is not recorded: its crimes come from a file (`tagwatch crimes import`)")
     conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
     store = FixStore(connection)
-    fixes = fixes_about(store, (_with_routine(parameters.ask(crime)) for crime in found))
-    trails = trails_of(fixes, conditions.activations, store.read_events(), settings.default_plan)
+    # all of them: how usual a place is, and for whom, is asked of the whole time that is stored, as it is of files
+    trails = trails_of(store.read(), conditions.activations, store.read_events(), settings.default_plan)
     return Material(found, trails, _people(given, connection), versions, connection)
-
-
-def _with_routine(question: Question) -> Question:
-    """A question whose window begins with the days from which the routine is told: all these fixes are read."""
-    from dataclasses import replace
-
-    from crime_match.strength.shifts import ROUTINE_DAYS
-    from engine.times import DAY_US, EARLIEST_US
-
-    return replace(question, from_us=max(question.from_us - ROUTINE_DAYS * DAY_US, EARLIEST_US))
 
 
 def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Crime]:
@@ -114,6 +103,8 @@ def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Cri
     from crime_match.crimes.files import read_crimes
 
     file = read_crimes(path, zone=zone_of(given.tz))
+    if given.tz and file.form == "moj":
+        say("tagwatch: --tz is not for a police batch: its times are UTC by its format")
     if not file.crimes:
         file.settle()
     for fault in file.faults:

@@ -59,7 +59,9 @@ def near(
     else:
         _table(shown)
     counts = {v: sum(m.verdict == v for m in matches) for v in VERDICTS}
-    say(", ".join(f"{n} {v}" for v, n in counts.items()))
+    supports = {s: sum(m.support == s for m in matches) for s in ("strong", "weak", "cell")}
+    carried = f" ({', '.join(f'{n} {s}' for s, n in supports.items())})" if any(supports.values()) else ""
+    say(", ".join(f"{n} {v}{carried if v == 'placed' else ''}" for v, n in counts.items()))
 
 
 def _from_files(
