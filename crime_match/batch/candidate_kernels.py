@@ -90,13 +90,13 @@ def block_bounds(
 
 @kernel
 def look_by_blocks(
-    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, a: Any, b: Any, one: Any, shape: Any,
-    max_speed_mps: float, short_ticks: Any, base_us: int, tick_us: int, tick: Any, lat_e7: Any, lon_e7: Any, error: Any,
-    radii_cm: Any, joining: Any,
+    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, may_place: bool, a: Any, b: Any, one: Any,
+    shape: Any, max_speed_mps: float, short_ticks: Any, base_us: int, tick_us: int, tick: Any, lat_e7: Any, lon_e7: Any,
+    error: Any, radii_cm: Any, joining: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
     """`look_at`, but blocks of fixes that are surely elsewhere are passed over, and so may long gaps be."""
     i = first_gap
-    while i <= last_gap and n < one[4]:
+    while i <= last_gap and n < one[4] and (may_place or not seen):
         j = min(block_end(i, a, b, tick, short_ticks, _FEW), last_gap + 1)
         from_row, to_row = low if i == first_gap else max(low, i), stop if j > last_gap else min(stop, j)
         south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
@@ -108,7 +108,7 @@ def look_by_blocks(
         near = fastest > max_speed_mps or fastest == 255 or reach_m >= FAR_M
         if near or box_apart_m(one[0], one[1], shape[2], south, west, north, east) <= reach_m:
             n, seen = look_at(
-                i, j - 1, from_row, to_row, n, seen, a, b, one, shape, max_speed_mps,
+                i, j - 1, from_row, to_row, n, seen, may_place, a, b, one, shape, max_speed_mps,
                 base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
             )  # fmt: skip
         i = j
@@ -149,28 +149,38 @@ def near_by_hours(
         for hour in range(first, last + 1):
             opens = max(one[2], (hour + first_hour) * HOUR_US)
             closes = min(one[3], (hour + first_hour + 1) * HOUR_US - 1)
+            is_whole = closes - opens == HOUR_US - 1
             for w in range(n_wearers):
                 if n_placing[w] >= one[4]:
                     continue
                 by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
                 by_gap_m = by_fix_m + max_speed_mps * min(float(gap_s[hour, w]), SHORT_US * 1e-6) * 0.5
                 in_doubt = fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255
+                may_place = True
                 if not in_doubt and by_gap_m < FAR_M:
                     apart_m = box_apart_m(
                         one[0], one[1], shape[2], box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
                     )
                     if apart_m > (by_fix_m if seen[w] else by_gap_m):
                         continue
+                    may_place = apart_m <= by_fix_m
                 a, b = start[w], start[w + 1]
                 low, high = np.int64(row[hour, w]), np.int64(row[hour + 1, w])
                 if low == high:
                     continue
-                stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
-                low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
-                begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
-                ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
+                stop, begins, ends = high, low - 1, high - 1
+                if is_whole:
+                    while begins + 1 < stop and base_us + np.int64(tick[begins + 1]) * tick_us == opens:
+                        begins += 1
+                    while ends > begins and base_us + np.int64(tick[ends]) * tick_us == closes:
+                        ends -= 1
+                else:
+                    stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
+                    low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
+                    begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
+                    ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
                 n_placing[w], seen[w] = look_by_blocks(
-                    begins, ends, low, stop, n_placing[w], seen[w], a, b, one, shape, max_speed_mps, short_ticks,
+                    begins, ends, low, stop, n_placing[w], seen[w], may_place, a, b, one, shape, max_speed_mps, short_ticks,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
             for k in range(long_start[hour], long_start[hour + 1]):
@@ -186,7 +196,7 @@ def near_by_hours(
                 if (g + 1 < b and due_at <= one[2]) or (g >= a and left_at >= one[3] and left_at != one[2]):
                     continue  # it meets the hour, not the window
                 _, seen[w] = look_at(
-                    g, g, g, g, 0, 0, a, b, one, shape, max_speed_mps,
+                    g, g, g, g, 0, 0, False, a, b, one, shape, max_speed_mps,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
         for w in range(n_wearers):
@@ -331,10 +341,12 @@ def near_by_scan(
                 old = stamp[c] == w
                 if old and n_placing[c] >= crimes[c, 4]:
                     continue
+                may_place = True
                 if not anywhere:
                     apart_m = box_apart_m(crimes[c, 0], crimes[c, 1], shapes[c, 2], south, west, north, east)
                     if apart_m > shapes[c, 1] + (by_fix_m if old and seen[c] else by_gap_m):
                         continue
+                    may_place = apart_m <= shapes[c, 1] + by_fix_m
                 if not old:
                     stamp[c], seen[c], n_placing[c], found[n_found] = w, 0, 0, c
                     n_found += 1
@@ -349,12 +361,12 @@ def near_by_scan(
                 begins, ends, stop = max(begins, i), min(ends, j - 1), min(stop, j)
                 if gap <= short_ticks and not is_open and begins <= ends:
                     n_placing[c], seen[c] = look_by_blocks(
-                        begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
+                        begins, ends, low, stop, n_placing[c], seen[c], may_place, a, b, crimes[c], shapes[c], max_speed_mps,
                         short_ticks, base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                     )  # fmt: skip
                 else:
                     n_placing[c], seen[c] = look_at(
-                        begins, ends, low, stop, n_placing[c], seen[c], a, b, crimes[c], shapes[c], max_speed_mps,
+                        begins, ends, low, stop, n_placing[c], seen[c], may_place, a, b, crimes[c], shapes[c], max_speed_mps,
                         base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                     )  # fmt: skip
         for k in range(n_found):

@@ -82,12 +82,15 @@ def is_far(
 
 @kernel
 def look_at(
-    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, a: Any, b: Any, crime: Any, shape: Any,
-    max_speed_mps: float, base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any, radii_cm: Any,
-    joining: Any,
+    first_gap: Any, last_gap: Any, low: Any, stop: Any, n: Any, seen: Any, may_place: bool, a: Any, b: Any, crime: Any,
+    shape: Any, max_speed_mps: float, base_us: int, tick_us: int, tick: Any, lats_e7: Any, lons_e7: Any, error: Any,
+    radii_cm: Any, joining: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
     """How many fixes place, n before, up to min_fixes, and what was seen, after a look at the rows low:stop and at the gaps
-    first_gap to last_gap, all of which are in the window or meet it. Gap g lies between the rows g and g + 1."""
+    first_gap to last_gap, all of which are in the window or meet it. Gap g lies between the rows g and g + 1.
+
+    Where no fix may place, it ends as soon as anything is seen.
+    """
     slack_m = shape[1] + distortion_m(1e6, shape[1]) + 1.0
     has_one, left_at, near1_m, exclusion1_m = False, np.int64(0), 0.0, 0.0
     for i in range(min(first_gap, low), max(last_gap + 1, stop - 1) + 1):
@@ -113,6 +116,8 @@ def look_at(
                 i - 1, a, b, crime, shape, max_speed_mps, base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm
             ):
                 seen |= MEETS
+        if seen and not may_place:
+            break
         has_one, left_at, near1_m, exclusion1_m = has_two, due_at, near2_m, exclusion2_m
     return n, seen
 
@@ -142,7 +147,7 @@ def pair_code(
     begins = first_at_or_after(tick, first, stop, base_us, tick_us, one[2] + 1) - 1
     ends = max(first_at_or_after(tick, first, stop, base_us, tick_us, one[3]) - 1, begins)
     n, seen = look_at(
-        begins, ends, first, stop, 0, 0, a, b, one, shape, max_speed_mps,
+        begins, ends, first, stop, 0, 0, True, a, b, one, shape, max_speed_mps,
         base_us, tick_us, tick, lats_e7, lons_e7, error, radii_cm, joining,
     )  # fmt: skip
     return code_of(n, seen, stop > first, one)
