@@ -44,8 +44,8 @@ class Pair(NamedTuple):
 
 
 def pairs(reported: Reported, plants: Iterable[Plant], max_speed_mps: float | None = None) -> Iterator[Pair]:
-    """What the product answers to each planted crime about those who are asked, beside the truth; who has no tag at all in
-    the window and never sent a fix is left out."""
+    """What the product answers to each planted crime about those who are asked, beside the truth; who was given no tag in
+    the window is left out."""
     trails, world = reported.trails, reported.world
     tags = [TagState(trail) for trail in trails]
     number = {wearer: k for k, wearer in enumerate(trails.wearers)}
