@@ -26,7 +26,7 @@ class Pair(NamedTuple):
     """Truth: role, closest_m to the place in the padded window, dwell_s in the vicinity, was_there in the vicinity or the
     place's uncertainty about it, tagged throughout the window. Answer: verdict, support, speed_mps (None: none would do),
     the widest circle that places [m], gap_s between fixes that bound the window's instants and worst_gap_s as told, masts: a
-    mast fix among them, hindered: only the tag's state forbids exclusion."""
+    mast fix among them, hindered: only the tag's state or a fix left out at the place forbids it."""
 
     role: str
     closest_m: float

@@ -10,6 +10,8 @@ from pyproj import Geod
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
+from engine.flags import CONTRADICTORY, IMPLAUSIBLE
+
 WGS84 = Geod(ellps="WGS84")
 UNSURE_M = 0.05
 """Two shapes that miss or overlap each other by less are not judged: the plane here is drawn about the crime."""
@@ -76,7 +78,20 @@ def verdict(trail, question):
     meets = could_be_there(fixes, length, question.reach_m, question.max_speed_mps) if fixes else True
     if meets is None:
         return None
-    return "excluded" if not meets else "possible" if inside else "unmonitored"
+    if not meets and not strays(trail, question):
+        return "excluded"
+    return "possible" if inside else "unmonitored"
+
+
+def strays(trail, question):
+    """Whether a fix of the window that was left out as wrong has a circle at the place: then nobody is excluded."""
+    wrong = np.flatnonzero(trail.flags & (IMPLAUSIBLE | CONTRADICTORY))
+    time_us = trail.fixes.time_us[wrong]
+    wrong = wrong[(time_us >= question.start_us) & (time_us <= question.end_us)]
+    n, place = len(wrong), (question.lon_e7 / 1e7, question.lat_e7 / 1e7)
+    places = trail.fixes.lon_e7[wrong] / 1e7, trail.fixes.lat_e7[wrong] / 1e7
+    apart = WGS84.inv(np.full(n, place[0]), np.full(n, place[1]), *places)[2]
+    return bool(np.any(apart <= trail.radius_m[wrong] + question.reach_m))
 
 
 def could_be_there(fixes, length, reach, speed):

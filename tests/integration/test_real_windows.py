@@ -5,10 +5,7 @@ No place has both trails and timed burglaries. A trail keeps its shape and its p
 distance about its city's middle, and in time as a whole.
 """
 
-import csv
-import gzip
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -23,24 +20,19 @@ from crime_match.question import Parameters
 from crime_match.reach import reach_of
 from crime_match.verdicts import VERDICTS
 from engine.activations import Activation
-from engine.fixes import Fixes, concat
+from engine.fixes import concat
 from engine.times import DAY_US
 from tagwatch.matching import match_crimes, presence_about, trails_of
 from tests.integration.law_of_verdicts import verdict
+from tests.integration.moved_trails import buses, laid, moved, phones, rows_of, tracks
 
 WGS84 = Geod(ellps="WGS84")
 HEADER = "force,reference,type,from,to,lat,lon\n"
 PHONES = Activation("", "", -(2**62), percentile=0.68)
 BLOCKS_US = {"Washington": 10 * DAY_US, "Atlanta": 60 * DAY_US}
 """The trails are laid anew over the crimes of each so many days: ten days of phones; drives, the same way every day."""
-N_DRIVES = 25
 LONGEST_S = 31 * 86_400
 N_JUDGED, N_LOOKED_AT, N_NEAREST = 30, 600, 20
-
-
-def rows_of(path):
-    data = path.read_bytes()
-    return list(csv.DictReader((gzip.decompress(data) if path.suffix == ".gz" else data).decode().splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -137,66 +129,6 @@ def test_typing_errors_put_into_real_rows_are_refused_and_the_others_stay(tmp_pa
     assert found.crimes == [plain[ref] for k, (ref, *_) in enumerate(rows) if k not in wrong]
 
 
-def phones(shared_data):
-    rows = rows_of(shared_data / "phones_saopaulo" / "fixes.csv.gz")
-    accuracy = [float(row["accuracy_m"]) for row in rows]
-    when = [float(row["ts"]) for row in rows], [float(row["write_ts"]) for row in rows]
-    return batch([row["user"] for row in rows], *when, rows, "lat", "lon", accuracy_cm=np.rint(np.array(accuracy) * 100))
-
-
-def buses(shared_data):
-    rows = rows_of(shared_data / "bus_liverpool" / "liverpool_bus_route14_outbound.csv")
-    times = [stamp(row["timestamp"]) for row in rows]
-    return batch([f"bus {row['vehicle_id']}" for row in rows], times, times, rows, "latitude", "longitude")
-
-
-def tracks(shared_data):
-    rows = rows_of(shared_data / "gotrack_aracaju" / "go_track_trackspoints.csv")
-    most = {name for name, _ in Counter(row["track_id"] for row in rows).most_common(N_DRIVES)}
-    rows = [row for row in rows if row["track_id"] in most]
-    times = [stamp(row["time"]) for row in rows]
-    return batch([f"track {row['track_id']}" for row in rows], times, times, rows, "latitude", "longitude")
-
-
-def stamp(text):
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-def batch(names, times, received, rows, lat, lon, **columns):
-    devices = sorted(set(names))
-    number = {name: k for k, name in enumerate(devices)}
-    degrees = {f"{key[:3]}_e7": np.rint(np.array([float(row[key]) for row in rows]) * 1e7) for key in (lat, lon)}
-    return Fixes.of(
-        devices, device=[number[name] for name in names], time_us=np.rint(np.array(times) * 1e6),
-        received_s=np.floor(received), source=np.full(len(names), 1), **degrees, **columns,
-    )  # fmt: skip
-
-
-def moved(fixes, lat, lon):
-    """The same ways about another middle: bearing and distance from the middle of the trails stay as they are."""
-    middle = np.median(fixes.lat_e7) / 1e7, np.median(fixes.lon_e7) / 1e7
-    n = len(fixes)
-    azimuth, _, apart = WGS84.inv(np.full(n, middle[1]), np.full(n, middle[0]), fixes.lon_e7 / 1e7, fixes.lat_e7 / 1e7)
-    lons, lats, _ = WGS84.fwd(np.full(n, lon), np.full(n, lat), azimuth, apart)
-    return replace(fixes, lat_e7=np.rint(lats * 1e7).astype(np.int32), lon_e7=np.rint(lons * 1e7).astype(np.int32))
-
-
-def laid(fixes, from_us, city):
-    """The trails in the time of a block: the phones' as they are, from its beginning; each drive on every day, at its hour."""
-    if city == "Washington":
-        return later(fixes, np.full(len(fixes.devices), from_us - int(fixes.time_us.min())))
-    first_us = np.array([int(fixes.time_us[fixes.device == k].min()) for k in range(len(fixes.devices))])
-    hour_us = np.arange(len(first_us)) * 7 * 1_000_000 * 3607 % DAY_US
-    days = range(0, BLOCKS_US[city], DAY_US)
-    return concat(later(fixes, from_us + day_us + hour_us - first_us) for day_us in days)
-
-
-def later(fixes, by_us):
-    """The trails so much later, a whole number of seconds for each device."""
-    by_s = (by_us // 1_000_000)[fixes.device]
-    return replace(fixes, time_us=fixes.time_us + by_s * 1_000_000, received_s=fixes.received_s + by_s)
-
-
 def blocks(crimes, fixes, city):
     """For each block with crimes: trails laid there, and the crimes whose windows start in it."""
     middle = np.median([crime.lat for crime in crimes]), np.median([crime.lon for crime in crimes])
@@ -205,7 +137,10 @@ def blocks(crimes, fixes, city):
     for crime in crimes:
         by_block.setdefault(crime.from_us // BLOCKS_US[city], []).append(crime)
     for block, mine in sorted(by_block.items()):
-        yield trails_of(laid(here, block * BLOCKS_US[city], city), plan=PHONES), mine
+        yield (
+            trails_of(laid(here, block * BLOCKS_US[city], BLOCKS_US[city], every_day=city == "Atlanta"), plan=PHONES),
+            mine,
+        )
 
 
 @pytest.fixture(scope="module")

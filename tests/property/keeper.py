@@ -108,7 +108,7 @@ class Keeper:
     # --- as the session does it
 
     def _begin(self) -> None:
-        self.monitor = Monitor(self.raw.read(), self._recall, self._known)
+        self.monitor = Monitor(self.raw.read(), self._recall, (self._held_fixes, self._held_events))
         self.ledger = Ledger(max((row[2] + 1 for row in self.rows.values()), default=0))
         self._due: dict[str, int] = {}
         self._prolonged: set[str] = set()
@@ -203,8 +203,11 @@ class Keeper:
         mine = np.isin(np.array([*fixes.devices, ""])[fixes.device], list(devices)) if len(fixes) else slice(0, 0)
         return fixes.take(mine), [e for e in self.events if e.device in devices]
 
-    def _known(self, fixes: Fixes) -> Any:
+    def _held_fixes(self, fixes: Fixes) -> Any:
         return np.isin(_identities(fixes), _identities(concat(self.fixes)))
+
+    def _held_events(self, events: Sequence[DeviceEvent]) -> set[DeviceEvent]:
+        return {e for e in events if any(h[:4] == e[:4] and h.received_s <= e.received_s for h in self.events)}
 
     def _devices(self) -> set[str]:
         """Without activations every device that sent anything is a wearer."""
