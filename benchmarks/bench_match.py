@@ -95,7 +95,6 @@ def town(n_wearers: int, n_days: int, n_crimes: int = N_CRIMES) -> Town:
     trails = City(city(n_wearers, n_days))
     matcher = Matcher(trails)
     matcher.tags = trails.tags()
-    matcher.strays = (*(np.empty(0, np.int64) for _ in range(3)), np.empty(0), np.empty(0, np.int32))  # no fix is flagged
     questions = burglaries(n_crimes, n_days, cities=trails.tracks)
     started_s = time.perf_counter()
     _ = trails.hours

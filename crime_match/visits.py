@@ -73,13 +73,11 @@ def _way(trail: WearerTrail, one: int, two: int) -> float | None:
     """None also where a circle is as wide as the way is long, or of a mast: that tells no direction."""
     if one < 0 or two < 0 or any(trail.fixes.source[k] == SOURCES["lbs"] for k in (one, two)):
         return None
-    lats_e7, lons_e7 = (
-        {k: int(trail.fixes.lat_e7[k]) for k in (one, two)},
-        {k: int(trail.fixes.lon_e7[k]) for k in (one, two)},
-    )
-    if distance_m(lats_e7[one], lons_e7[one], lats_e7[two], lons_e7[two]) <= max(trail.radius_m[[one, two]]):
+    fixes = trail.fixes
+    ends = int(fixes.lat_e7[one]), int(fixes.lon_e7[one]), int(fixes.lat_e7[two]), int(fixes.lon_e7[two])
+    if distance_m(*ends) <= max(trail.radius_m[[one, two]]):
         return None
-    return bearing_deg(lats_e7[one], lons_e7[one], lats_e7[two], lons_e7[two])
+    return bearing_deg(*ends)
 
 
 def dwell_s(visits: list[Visit]) -> float:

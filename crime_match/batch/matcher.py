@@ -112,12 +112,8 @@ class Matcher:
         for c, (low, high) in enumerate(np.searchsorted(time_us, crimes.rows[:, 2:4] + [0, 1]).tolist()):
             if low < high:
                 part, place = slice(low, high), crimes.rows[c]
-                apart_m = distances_m(
-                    np.full(high - low, place[0], np.int32),
-                    np.full(high - low, place[1], np.int32),
-                    lat_e7[part],
-                    lon_e7[part],
-                )
+                lat, lon = (np.full(high - low, e7, np.int32) for e7 in place[:2])
+                apart_m = distances_m(lat, lon, lat_e7[part], lon_e7[part])
                 there = wearer[part][apart_m <= radius_m[part] + crimes.shapes[c, 1]]
                 found += [(c, w) for w in np.unique(there).tolist()]
         pairs = np.array(found, np.int32).reshape(-1, 2)
