@@ -22,15 +22,18 @@ def bounding_pairs(conflicts: NDArray[np.int64], gaps: range, n: int) -> NDArray
     conflicts (m, 2) as from `kernels.contradictions`, of which one fix may be none of these n; gap g lies between the fixes g
     and g + 1. Without contradictions there is one row a gap: (g, g, g + 1).
     """
-    if not len(conflicts):
-        gap = np.arange(gaps.start, gaps.stop, dtype=np.int64)
-        return np.column_stack([gap, gap, gap + 1])
     doubts: dict[int, set[int]] = {}
     for one, two in conflicts.tolist():
         doubts.setdefault(one, set()).add(two)
         doubts.setdefault(two, set()).add(one)
-    rows = [(gap, *pair) for gap in gaps for pair in _pairs(doubts, gap, n)]
-    return np.array(rows, np.int64).reshape(-1, 3)
+    doubted = sorted({gap for fix in doubts for gap in (fix - 1, fix)} & set(gaps))  # the others are bounded by their ends
+    gap = np.setdiff1d(np.arange(gaps.start, gaps.stop, dtype=np.int64), doubted)
+    plain = np.column_stack([gap, gap, gap + 1])
+    if not doubted:
+        return plain
+    rows = np.array([(gap, *pair) for gap in doubted for pair in _pairs(doubts, gap, n)], np.int64)
+    rows = np.concatenate([plain, rows])
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def _pairs(doubts: dict[int, set[int]], gap: int, n: int) -> list[tuple[int, int]]:

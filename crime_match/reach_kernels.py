@@ -50,13 +50,17 @@ def parallel_m(lat_e7: float) -> float:
 
 @kernel
 def apart_at_least_m(dlat_e7: float, dlon_e7: float, parallel: float) -> float:
-    """A bound below on the distance of two places [m], of which one is the crime with its `parallel_m`.
+    """A bound below on the distance of two places, or of a box by its least differences [m]; one is the crime with its
+    `parallel_m`.
 
-    From hav d = hav dlat + cos cos hav dlon on the largest sphere inside WGS84: either part alone is a bound, and hav dlon
-    is taken no further than at 20 degrees. Where the other place is more than 200 km off, 200 km is the bound by longitude.
+    No distance on WGS84 is shorter than on a sphere of its least radius of curvature, 6335439 m, at the same latitudes and
+    longitudes. There hav d = hav dlat + cos cos hav dlon, and the sines fall short of their arcs by less than the constants
+    do: hav dlon is taken no further than at 20 degrees. `parallel` holds up to 2 degrees of latitude, 221 km, so no more
+    than 200 km is told by longitude.
     """
-    dlon = min(abs(dlon_e7), _WIDE_E7)
-    return max(abs(dlat_e7) * LEAST_M_PER_E7, min(dlon * parallel, 200_000.0))
+    north_m = abs(dlat_e7) * LEAST_M_PER_E7
+    east_m = min(abs(dlon_e7), _WIDE_E7) * parallel
+    return max(north_m, min(math.sqrt(north_m * north_m + east_m * east_m), 200_000.0))
 
 
 @kernel

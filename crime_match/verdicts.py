@@ -86,6 +86,10 @@ def _position(question: Question, reach: Reach, outside: bool) -> list[str]:
         return [f"at {question.max_speed_mps:g} m/s so many fixes contradict each other that none bounds the wearer"]
     if reach.required_mps is None:
         return ["no speed leads from the fixes to the vicinity and back"]
+    if reach.required_mps == 0.0:
+        return [
+            "presence would need no movement: the exclusion circles of the fixes next to it in time reach into the vicinity"
+        ]
     needs = f"presence would need at least {reach.required_mps:.2f} m/s"
     most = f"the maximum of {question.max_speed_mps:g} m/s"
     return [f"{needs}, more than {most}" if outside else f"{needs}, within {most}"]

@@ -21,9 +21,12 @@ class Hours(NamedTuple):
     up to SHORT_US that meet it [1e-7 degree]; reach_cm: their largest exclusion radius [cm]; gap_s uint8: the longest of
     these gaps, rounded up [s], or LONG_GAP where a longer one meets the hour; fastest uint8: their highest `joining`; row
     (n_hours + 1, n_wearers) uint32 or int64: the first row of the tracks at or after the beginning of the hour. In such a
-    gap a wearer slower than v, with no fix in doubt at v, is within reach + v gap / 2 of the box. The other gaps that meet
-    hour h are those of gap_wearer, gap (m,) from long_start[h] to long_start[h + 1]: gap g lies between the rows g and
-    g + 1, also before the first row and after the last.
+    gap a wearer slower than v, with no fix in doubt at v, is within reach + v gap / 2 of the box.
+
+    The other gaps that meet hour h, also those before the first fix and after the last, stand in the lists gap_wearer, gap
+    and gap_fastest (m,) from long_start[h] to long_start[h + 1]: whose; which row of gaps; the higher `joining` of both
+    ends. gaps (n_gaps, 8) int64: from when to when [us, NEVER_US before or after what there is], latitude and longitude of
+    both ends [1e-7 degree], their exclusion radii [cm]. So the fixes themselves, which lie far apart, are not read.
     """
 
     first_hour: int
@@ -34,7 +37,9 @@ class Hours(NamedTuple):
     row: NDArray[Any]
     long_start: NDArray[np.int64]
     gap_wearer: NDArray[np.int32]
-    gap: NDArray[np.int64]
+    gap: NDArray[np.int32]
+    gap_fastest: NDArray[np.uint8]
+    gaps: NDArray[np.int64]
 
     @property
     def arrays(self) -> tuple[Any, ...]:
@@ -67,14 +72,16 @@ def summarise(tracks: Tracks) -> Hours:
     return Hours(first, box, reach_cm, gap_s, fastest, row, *_long_gaps(tracks, first, gap_s))
 
 
-def _long_gaps(
-    tracks: Tracks, first: int, gap_s: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-    told = (first, len(gap_s), tracks.base_us, tracks.tick_us, tracks.start, tracks.tick, gap_s)
+def _long_gaps(tracks: Tracks, first: int, gap_s: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+    told: tuple[Any, ...] = (first, len(gap_s), *tracks.arrays, gap_s)
     start = np.zeros(len(gap_s) + 1, np.int64)
-    list_long_gaps(*told, start, np.empty(0, np.int32), np.empty(0, np.int64))
+    n_gaps = list_long_gaps(*(*told, start, *_lists(0, 0)))
     np.cumsum(start, out=start)
-    wearer, gap = np.empty(start[-1], np.int32), np.empty(start[-1], np.int64)
-    if len(gap):
-        list_long_gaps(*told, start.copy(), wearer, gap)
-    return start, wearer, gap
+    lists = _lists(int(start[-1]), n_gaps)
+    if n_gaps:
+        list_long_gaps(*(*told, start.copy(), *lists))
+    return start, *lists
+
+
+def _lists(m: int, n_gaps: int) -> tuple[NDArray[Any], ...]:
+    return np.empty(m, np.int32), np.empty(m, np.int32), np.empty(m, np.uint8), np.empty((n_gaps, 8), np.int64)

@@ -16,6 +16,8 @@ SHORT_US = 120_000_000
 """A longer gap does not go into the hours' summaries, which it would make wide, but into their lists."""
 LONG_GAP = 255
 """In the place of the longest short gap of an hour: a longer one meets it too."""
+NEVER_US = 2**61
+"""An end that a gap does not have: before the first fix, after the last."""
 SLOWEST_MPS = 10
 """No fix is said to be sure at a lower speed than this."""
 _BLOCK = 64
@@ -149,28 +151,40 @@ def fill_hours(
 
 @kernel
 def list_long_gaps(
-    first_hour: int, n_hours: int, base_us: int, tick_us: int, start: Any, tick: Any, gap_s: Any, place: Any, wearer: Any,
-    gap: Any,
-) -> None:  # fmt: skip
-    """Add up in place (n_hours + 1,), one on, how many long gaps meet each hour; or, where wearer and gap (m,) have room,
-    write them from place[hour] on, which is used up. gap_s (n_hours, n_wearers) is set to LONG_GAP where there is one.
-
-    Gap g lies between the rows g and g + 1; those before the first and after the last fix have no end and are long.
-    """
+    first_hour: int, n_hours: int, base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any,
+    radii_cm: Any, joining: Any, gap_s: Any, place: Any, wearer: Any, gap: Any, fastest: Any, gaps: Any,
+) -> int:  # fmt: skip
+    """Fill the lists of `engine.hours.Hours`: add up in place (n_hours + 1,), one on, how many long gaps meet each hour, and
+    return how many there are; or, where the columns have room, write them from place[hour] on, which is used up. gap_s
+    (n_hours, n_wearers) is set to LONG_GAP where there is one."""
+    n = 0
     for w in range(len(start) - 1):
         a, b = start[w], start[w + 1]
         for g in range(a - 1, b):
+            left_us: Any = -NEVER_US
+            due_us: Any = NEVER_US
             opens, closes = np.int64(0), np.int64(n_hours - 1)
             if g >= a:
-                opens = (base_us + np.int64(tick[g]) * tick_us) // HOUR_US - first_hour
+                left_us = base_us + np.int64(tick[g]) * tick_us
+                opens = left_us // HOUR_US - first_hour
             if g + 1 < b:
-                closes = (base_us + np.int64(tick[g + 1]) * tick_us) // HOUR_US - first_hour
-            if g >= a and g + 1 < b and (np.int64(tick[g + 1]) - np.int64(tick[g])) * tick_us <= SHORT_US:
+                due_us = base_us + np.int64(tick[g + 1]) * tick_us
+                closes = due_us // HOUR_US - first_hour
+            if due_us - left_us <= SHORT_US:
                 continue
+            if len(gaps):
+                gaps[n, 0], gaps[n, 1], gaps[n, 2:] = left_us, due_us, 0
+                if g >= a:
+                    gaps[n, 2], gaps[n, 3], gaps[n, 6] = lat_e7[g], lon_e7[g], radii_cm[error[g], 1]
+                if g + 1 < b:
+                    gaps[n, 4], gaps[n, 5], gaps[n, 7] = lat_e7[g + 1], lon_e7[g + 1], radii_cm[error[g + 1], 1]
             for h in range(opens, closes + 1):
-                if len(gap):
-                    wearer[place[h]], gap[place[h]] = w, g
+                if len(gaps):
+                    wearer[place[h]], gap[place[h]] = w, n
+                    fastest[place[h]] = max(joining[g] if g >= a else 0, joining[g + 1] if g + 1 < b else 0)
                     place[h] += 1
                 else:
                     gap_s[h, w] = LONG_GAP
                     place[h + 1] += 1
+            n += 1
+    return n

@@ -11,17 +11,22 @@ from typing import Any
 import numpy as np
 
 from crime_match.batch.pair_kernels import (
+    DOUBTED,
     MEETS,
     OUTSIDE,
     OUTSIDE_UNSEEN,
+    PLACING_M,
     code_of,
+    doubt_may_reach,
     first_at_or_after,
+    gap_meets,
+    in_doubt,
     look_at,
     pair_code,
 )
 from crime_match.reach_kernels import LEAST_M_PER_E7, apart_at_least_m, parallel_m
 from engine.jit import kernel
-from engine.track_kernels import HOUR_US, SHORT_US
+from engine.track_kernels import HOUR_US, LONG_GAP, NEVER_US, SHORT_US
 
 BUCKET_BITS = 31
 """Crimes are found by stretches of 2^31 us, 36 minutes."""
@@ -96,16 +101,18 @@ def look_by_blocks(
 ) -> tuple[Any, Any]:  # fmt: skip
     """`look_at`, but blocks of fixes that are surely elsewhere are passed over, and so may long gaps be."""
     i = first_gap
-    while i <= last_gap and n < one[4] and (may_place or not seen):
+    while i <= last_gap and n < one[4] and (may_place or not seen & MEETS):
         j = min(block_end(i, a, b, tick, short_ticks, _FEW), last_gap + 1)
         from_row, to_row = low if i == first_gap else max(low, i), stop if j > last_gap else min(stop, j)
         south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
             min(max(i, a), from_row), max(min(j, b - 1), to_row - 1), tick, lat_e7, lon_e7, error, radii_cm, joining
         )
-        reach_m = shape[1] + exclusion_cm * 0.01 + 1.0
-        if not seen and gap <= short_ticks:  # long gaps are looked at by their list
-            reach_m += max_speed_mps * (gap * tick_us * 1e-6) * 0.5
-        near = fastest > max_speed_mps or fastest == 255 or reach_m >= FAR_M
+        reach_m = shape[0] + PLACING_M
+        if not seen & MEETS:
+            reach_m = shape[1] + exclusion_cm * 0.01 + 1.0
+            if gap <= short_ticks:  # long gaps are looked at by their list
+                reach_m += max_speed_mps * (gap * tick_us * 1e-6) * 0.5
+        near = in_doubt(fastest, max_speed_mps) or reach_m >= FAR_M
         if near or box_apart_m(one[0], one[1], shape[2], south, west, north, east) <= reach_m:
             n, seen = look_at(
                 i, j - 1, from_row, to_row, n, seen, may_place, a, b, one, shape, max_speed_mps,
@@ -116,28 +123,61 @@ def look_by_blocks(
 
 
 @kernel
+def gap_reaches(ends: Any, one: Any, shape: Any, max_speed_mps: float) -> bool:
+    """Whether the prism of a long gap, a row of `engine.hours.Hours.gaps`, meets the vicinity; without any fix it does."""
+    has_one, has_two = ends[0] != -NEVER_US, ends[1] != NEVER_US
+    if not has_one and not has_two:
+        return True
+    # the end that is there stands in for the other one, which is not read
+    lat1, lon1, lat2, lon2 = (ends[2], ends[3], ends[4], ends[5]) if has_one else (ends[4], ends[5], ends[4], ends[5])
+    if not has_two:
+        lat2, lon2 = lat1, lon1
+    return bool(gap_meets(
+        has_one, ends[0], lat1, lon1, ends[6] / 100.0, has_two, ends[1], lat2, lon2, ends[7] / 100.0, one, shape, max_speed_mps
+    ))  # fmt: skip
+
+
+@kernel
+def sees_fix(
+    w: int, first: Any, last: Any, one: Any, first_hour: int, gap_s: Any, row: Any, base_us: int, tick_us: int, tick: Any
+) -> bool:
+    """Whether a wearer has a fix in the window, which meets the hours first to last; read only where the hours do not tell."""
+    for hour in range(first, last + 1):
+        opens = max(one[2], (hour + first_hour) * HOUR_US)
+        closes = min(one[3], (hour + first_hour + 1) * HOUR_US - 1)
+        if gap_s[hour, w] != LONG_GAP and closes - opens >= SHORT_US:
+            return True
+        if row[hour, w] != row[hour + 1, w] and closes - opens == HOUR_US - 1:
+            return True
+    low, high = np.int64(row[first, w]), np.int64(row[last + 1, w])
+    low = first_at_or_after(tick, low, high, base_us, tick_us, one[2])
+    return bool(low < high and base_us + np.int64(tick[low]) * tick_us <= one[3])
+
+
+@kernel
 def near_by_hours(
     from_crime: int, crimes: Any, shapes: Any, max_speed_mps: float, first_hour: int, box: Any, reach_cm: Any, gap_s: Any,
-    fastest: Any, row: Any, long_start: Any, gap_wearer: Any, gap: Any,
+    fastest: Any, row: Any, long_start: Any, gap_wearer: Any, gap: Any, gap_fastest: Any, gaps: Any,
     base_us: int, tick_us: int, start: Any, tick: Any, lat_e7: Any, lon_e7: Any, error: Any, radii_cm: Any, joining: Any,
-    seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
+    from_wearer: int, to_wearer: int, seen: Any, n_placing: Any, crime: Any, wearer: Any, code: Any,
 ) -> tuple[int, int]:  # fmt: skip
-    """Pairs of the crimes from from_crime on, crime after crime, wearers ascending; needs room for all wearers of one.
+    """Pairs of the crimes from from_crime on with the wearers from from_wearer to to_wearer, crime after crime, wearers
+    ascending; needs room for all these wearers of one.
 
     Only the fixes of hours whose summary does not keep the wearer away are read. seen and n_placing (n_wearers,) are used
     up. Returns the next crime to go on with, and how many pairs were written.
     """
-    n_hours, n_wearers = reach_cm.shape
+    n_hours, wearers = len(reach_cm), range(from_wearer, to_wearer)
     short_ticks = np.int64(SHORT_US) // tick_us
     n = 0
     for c in range(from_crime, len(crimes)):
-        if n + n_wearers > len(crime):
+        if n + len(wearers) > len(crime):
             return c, n
         one, shape = crimes[c], shapes[c]
-        seen[:], n_placing[:] = 0, 0
+        seen[from_wearer:to_wearer], n_placing[from_wearer:to_wearer] = 0, 0
         first, last = one[2] // HOUR_US - first_hour, one[3] // HOUR_US - first_hour
         if first < 0 or last >= n_hours:  # in part before the first fix of all, or after the last one
-            for w in range(n_wearers):
+            for w in wearers:
                 found = pair_code(
                     one, shape, max_speed_mps, start[w], start[w + 1],
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
@@ -150,20 +190,19 @@ def near_by_hours(
             opens = max(one[2], (hour + first_hour) * HOUR_US)
             closes = min(one[3], (hour + first_hour + 1) * HOUR_US - 1)
             is_whole = closes - opens == HOUR_US - 1
-            for w in range(n_wearers):
+            for w in wearers:
                 if n_placing[w] >= one[4]:
                     continue
-                by_fix_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
-                by_gap_m = by_fix_m + max_speed_mps * min(float(gap_s[hour, w]), SHORT_US * 1e-6) * 0.5
-                in_doubt = fastest[hour, w] > max_speed_mps or fastest[hour, w] == 255
+                by_gap_m = shape[1] + reach_cm[hour, w] * 0.01 + 1.0
+                by_gap_m += max_speed_mps * min(float(gap_s[hour, w]), SHORT_US * 1e-6) * 0.5
                 may_place = True
-                if not in_doubt and by_gap_m < FAR_M:
+                if not in_doubt(fastest[hour, w], max_speed_mps) and by_gap_m < FAR_M:
                     apart_m = box_apart_m(
                         one[0], one[1], shape[2], box[hour, w, 0], box[hour, w, 1], box[hour, w, 2], box[hour, w, 3]
                     )
-                    if apart_m > (by_fix_m if seen[w] else by_gap_m):
+                    may_place = apart_m <= shape[0] + PLACING_M
+                    if not may_place and (seen[w] & MEETS or apart_m > by_gap_m):
                         continue
-                    may_place = apart_m <= by_fix_m
                 a, b = start[w], start[w + 1]
                 low, high = np.int64(row[hour, w]), np.int64(row[hour + 1, w])
                 if low == high:
@@ -183,27 +222,28 @@ def near_by_hours(
                     begins, ends, low, stop, n_placing[w], seen[w], may_place, a, b, one, shape, max_speed_mps, short_ticks,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
                 )  # fmt: skip
-            for k in range(long_start[hour], long_start[hour + 1]):
-                w, g = gap_wearer[k], gap[k]
-                a, b = start[w], start[w + 1]
-                if seen[w] or n_placing[w] >= one[4]:
+            listed = gap_wearer[long_start[hour] : long_start[hour + 1]]
+            for k in range(long_start[hour] + np.searchsorted(listed, from_wearer), long_start[hour + 1]):
+                w = gap_wearer[k]
+                if w >= to_wearer:
+                    break
+                if seen[w] & MEETS or n_placing[w] >= one[4]:
                     continue
-                if a == b:
-                    seen[w] = MEETS
-                    continue
-                left_at = base_us + np.int64(tick[max(g, a)]) * tick_us
-                due_at = base_us + np.int64(tick[min(g + 1, b - 1)]) * tick_us
-                if (g + 1 < b and due_at <= one[2]) or (g >= a and left_at >= one[3] and left_at != one[2]):
+                ends = gaps[gap[k]]
+                if ends[1] <= one[2] or (ends[0] >= one[3] and ends[0] != one[2]):
                     continue  # it meets the hour, not the window
-                _, seen[w] = look_at(
-                    g, g, g, g, 0, 0, False, a, b, one, shape, max_speed_mps,
-                    base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,
-                )  # fmt: skip
-        for w in range(n_wearers):
+                if in_doubt(gap_fastest[k], max_speed_mps):
+                    a, b = start[w], start[w + 1]
+                    g = first_at_or_after(tick, a, b, base_us, tick_us, ends[0] + 1) - 1
+                    if not seen[w] and doubt_may_reach(
+                        g, a, b, one, shape, max_speed_mps, base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining
+                    ):
+                        seen[w] = DOUBTED
+                elif gap_reaches(ends, one, shape, max_speed_mps):
+                    seen[w] |= MEETS
+        for w in wearers:
             if seen[w] or n_placing[w] >= one[4]:
-                low, high = np.int64(row[first, w]), np.int64(row[last + 1, w])
-                low = first_at_or_after(tick, low, high, base_us, tick_us, one[2])
-                has_fix = low < high and base_us + np.int64(tick[low]) * tick_us <= one[3]
+                has_fix = n_placing[w] > 0 or sees_fix(w, first, last, one, first_hour, gap_s, row, base_us, tick_us, tick)
                 crime[n], wearer[n], code[n] = c, w, code_of(n_placing[w], seen[w], has_fix, one)
                 n += 1
     return len(crimes), n
@@ -325,9 +365,8 @@ def near_by_scan(
                 south, west, north, east, exclusion_cm, fastest, gap = block_bounds(
                     i, j, tick, lat_e7, lon_e7, error, radii_cm, joining
                 )
-            by_fix_m = exclusion_cm * 0.01 + 1.0
-            by_gap_m = by_fix_m + max_speed_mps * (gap * tick_us * 1e-6) * 0.5
-            anywhere = is_open or fastest > max_speed_mps or fastest == 255 or by_gap_m + widest_m >= FAR_M
+            by_gap_m = exclusion_cm * 0.01 + 1.0 + max_speed_mps * (gap * tick_us * 1e-6) * 0.5
+            anywhere = is_open or in_doubt(fastest, max_speed_mps) or by_gap_m + widest_m >= FAR_M
             row0, row1, column0, column1 = np.int64(0), np.int64(-1), np.int64(0), np.int64(-1)
             if not anywhere:
                 row0, row1, column0, column1 = cells_about(south, west, north, east, by_gap_m + widest_m)
@@ -344,9 +383,9 @@ def near_by_scan(
                 may_place = True
                 if not anywhere:
                     apart_m = box_apart_m(crimes[c, 0], crimes[c, 1], shapes[c, 2], south, west, north, east)
-                    if apart_m > shapes[c, 1] + (by_fix_m if old and seen[c] else by_gap_m):
+                    may_place = apart_m <= shapes[c, 0] + PLACING_M
+                    if not may_place and ((old and seen[c] & MEETS) or apart_m > shapes[c, 1] + by_gap_m):
                         continue
-                    may_place = apart_m <= shapes[c, 1] + by_fix_m
                 if not old:
                     stamp[c], seen[c], n_placing[c], found[n_found] = w, 0, 0, c
                     n_found += 1

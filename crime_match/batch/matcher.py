@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crime_match.batch import pair_kernels as codes
 from crime_match.batch.plans import Coded, Cost, Crimes, Grid, by_hours, by_scan, cost_of, in_threads
+from crime_match.explanations import MOST_IN_DOUBT
 from crime_match.passage import passage_of
 from crime_match.question import Question
 from crime_match.tag_state import TagState
@@ -26,6 +27,8 @@ NUMBERS = {name: k for k, name in enumerate(VERDICTS)}
 _OF_CODE = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, EXCLUDED, EXCLUDED)], np.uint8)
 _OFF = np.array([NUMBERS[v] for v in (PLACED, POSSIBLE, UNMONITORED, POSSIBLE, UNMONITORED)], np.uint8)
 """What a code means where the tag was on, and where something speaks against excluding."""
+_MANY_CRIMES = 16  # so many are shared out to the threads; of fewer, the wearers
+_WORTH_A_THREAD = 20_000  # summaries of wearers' hours: about half a millisecond
 
 
 class Answers(NamedTuple):
@@ -137,7 +140,8 @@ class Matcher:
         if tag.strap_us is None or not len(ticks):
             return against
         time_us = tracks.base_us + ticks.astype(np.int64) * tracks.tick_us
-        used_until_us = time_us[np.minimum(np.searchsorted(time_us, end_us) + 1, len(time_us) - 1)]
+        used = np.searchsorted(time_us, end_us) + 1 + MOST_IN_DOUBT
+        used_until_us = time_us[np.minimum(used, len(time_us) - 1)]
         return against | (tag.strap_us <= used_until_us)
 
     def _verdicts(
@@ -169,11 +173,14 @@ class Matcher:
 def near_by_index(crimes: Crimes, tracks: Tracks, hours: Hours) -> list[Coded]:
     """Pairs that are not surely excluded by where the wearer was, by the hours' summaries; a thread a core."""
 
-    def part(first: int, stop: int) -> list[Coded]:
-        coded = by_hours(crimes.take(slice(first, stop)), tracks, hours)
+    def some_crimes(first: int, stop: int) -> list[Coded]:
+        coded = by_hours(crimes.take(slice(first, stop)), tracks, hours, 0, tracks.n_wearers)
         return [(crime + np.int32(first), wearer, code) for crime, wearer, code in coded]
 
-    return in_threads(part, len(crimes))
+    if len(crimes) >= _MANY_CRIMES:
+        return in_threads(some_crimes, len(crimes))
+    few = max(1, _WORTH_A_THREAD // crimes.n_hours)
+    return in_threads(lambda first, stop: list(by_hours(crimes, tracks, hours, first, stop)), tracks.n_wearers, few)
 
 
 def near_by_scan(crimes: Crimes, tracks: Tracks) -> list[Coded]:

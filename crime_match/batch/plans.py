@@ -25,7 +25,7 @@ from engine.tracks import Tracks
 Coded = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 """Crimes, wearers and codes of pairs, (n,) each."""
 
-SUMMARY_NS, HOUR_NS, FIX_NS, LOOK_NS, ENTRY_NS = 40.0, 140.0, 4.0, 120.0, 30.0
+SUMMARY_NS, HOUR_NS, FIX_NS, LOOK_NS, ENTRY_NS = 40.0, 60.0, 4.0, 55.0, 30.0
 """A fix to summarise; the summary of a wearer's hour in a window, with the fixes that must be read behind it; a fix to pass
 over; the fixes of such an hour that the pass must look at; and a crime to put into a stretch of time. In a city of 30 km at
 55 m/s, where a fifth of the pairs are possible: elsewhere less is looked at, by both plans alike."""
@@ -87,16 +87,16 @@ def cost_of(crimes: Crimes, n_fixes: int, n_wearers: int, n_hours: int, has_hour
     return Cost(float("inf") if too_large else index_ns * 1e-9, scan_ns * 1e-9)
 
 
-def by_hours(crimes: Crimes, tracks: Tracks, hours: Hours) -> Iterator[Coded]:
-    """The pairs that are not excluded, in portions, crime after crime."""
+def by_hours(crimes: Crimes, tracks: Tracks, hours: Hours, from_wearer: int, to_wearer: int) -> Iterator[Coded]:
+    """The pairs of these wearers that are not excluded, in portions, crime after crime."""
     n_wearers = tracks.n_wearers
     seen, n_placing = np.empty(n_wearers, np.uint8), np.empty(n_wearers, np.int64)
     fixed: tuple[Any, ...] = (crimes.rows, crimes.shapes, crimes.max_speed_mps, *hours.arrays)
 
     def portion(crime: int, room: Coded) -> tuple[int, int]:
-        return kernels.near_by_hours(*(crime, *fixed, *tracks.arrays, seen, n_placing, *room))
+        return kernels.near_by_hours(*(crime, *fixed, *tracks.arrays, from_wearer, to_wearer, seen, n_placing, *room))
 
-    return _portions(0, len(crimes), max(_ROOM, n_wearers), portion)
+    return _portions(0, len(crimes), min(max(_ROOM, n_wearers), len(crimes) * n_wearers), portion)
 
 
 class Grid(NamedTuple):
@@ -150,9 +150,9 @@ def _portions(first: int, stop: int, room: int, portion: Callable[[int, Any], tu
         yield pairs[0][:n].copy(), pairs[1][:n].copy(), pairs[2][:n].copy()
 
 
-def in_threads(work: Callable[[int, int], list[Any]], n: int) -> list[Any]:
-    """Do work(first, stop) for parts of range(n), a thread a core, and return what they give in order."""
-    n_threads = min(os.cpu_count() or 1, max(n, 1))
+def in_threads(work: Callable[[int, int], list[Any]], n: int, fewest: int = 1) -> list[Any]:
+    """Do work(first, stop) for parts of range(n) of at least so many, a thread a core, and return what they give in order."""
+    n_threads = min(os.cpu_count() or 1, max(n // fewest, 1))
     cuts = [n * k // n_threads for k in range(n_threads + 1)]
     if n_threads == 1:
         return work(0, n)

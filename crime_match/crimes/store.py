@@ -79,6 +79,43 @@ class Again(NamedTuple):
     batch_number: int
 
 
+class Choice(NamedTuple):
+    """Which stored crimes are asked for: by names, by windows that meet [from_us, to_us], and by what runs made of them.
+
+    `batch` is what the force calls a batch that held the crime, in whatever version. `stale`: a run matched an earlier version
+    than the latest; `new`: no run matched the latest one. Of these two, where both are asked for, one is enough.
+    """
+
+    force: str | None = None
+    batch: str | None = None
+    reference: str | None = None
+    from_us: int | None = None
+    to_us: int | None = None
+    stale: bool = False
+    new: bool = False
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """The condition on the view `crime c`, and its values."""
+        asked = {name: value for name, value in self._asdict().items() if name in _CHOSEN and value is not None}
+        parts = [_CHOSEN[name] for name in asked]
+        states = [_STATES[name] for name in _STATES if getattr(self, name)]
+        parts += [f"({' OR '.join(states)})"] if states else []
+        values = {name: to_datetime(value) if name.endswith("_us") else value for name, value in asked.items()}
+        return " AND ".join(parts) or "true", values
+
+
+_CHOSEN = {
+    "force": "c.force = %(force)s",
+    "batch": "(c.force, c.reference) IN (SELECT force, reference FROM crime_version WHERE batch = %(batch)s"
+    " UNION ALL SELECT force, reference FROM crime_seen_again WHERE batch = %(batch)s)",
+    "reference": "c.reference = %(reference)s",
+    "from_us": "c.to_time >= %(from_us)s",
+    "to_us": "c.from_time <= %(to_us)s",
+}
+_MATCHED = "EXISTS (SELECT FROM run_crime t WHERE t.force = c.force AND t.reference = c.reference AND t.version"
+_STATES = {"stale": f"{_MATCHED} < c.version)", "new": f"NOT {_MATCHED} = c.version)"}
+
+
 def key_of(crime: Crime) -> Key:
     """What names a crime."""
     return crime.force, crime.reference
@@ -166,17 +203,12 @@ def seen_again(connection: Connection, reference: str, force: str | None = None)
     return [Again(*row) for row in rows]
 
 
-def crimes(
-    connection: Connection, force: str | None = None, from_us: int | None = None, to_us: int | None = None
-) -> list[Version]:
-    """The latest version of every crime, of one force or of all, whose window meets [from_us, to_us]; by force, reference."""
+def crimes(connection: Connection, choice: Choice = Choice()) -> list[Version]:
+    """The latest version of every crime that is asked for, by force and reference."""
+    condition, values = choice.where()
     rows = connection.execute(
-        f"SELECT {', '.join(STORED)} FROM crime WHERE (%s::text IS NULL OR force = %s)"
-        " AND (%s::timestamptz IS NULL OR to_time >= %s) AND (%s::timestamptz IS NULL OR from_time <= %s)"
-        " ORDER BY force, reference",
-        [force, force, *[None if from_us is None else to_datetime(from_us)] * 2,
-         *[None if to_us is None else to_datetime(to_us)] * 2],
-    )  # fmt: skip
+        f"SELECT {', '.join(STORED)} FROM crime c WHERE {condition} ORDER BY force, reference", values
+    )
     return [version_of_row(row) for row in rows]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -12,6 +13,8 @@ from crime_match.match import CrimeMatches
 from crime_match.question import Parameters
 from crime_match.runs import results_csv, results_geojson
 from crime_match.runs.results_csv import People
+from crime_match.runs.staleness import RunCrime
+from crime_match.runs.store import Result
 from crime_match.verdicts import CELL, STRONG, WEAK
 
 FORMATS = ("jsonl", "csv", "geojson")
@@ -50,11 +53,27 @@ def write(form: Form, results: Iterable[CrimeMatches], file: BinaryIO) -> Iterat
 
 def lines_of(found: CrimeMatches, *, counted: bool) -> bytes:
     """A line of JSON for each match; then, where counted, one of `crime`, `force` and `counts`: it has no `wearer`."""
-    lines = [match.to_json().encode() for match in found.matches]
-    if counted:
-        told = {"crime": found.crime.reference, "force": found.crime.force, "counts": dict(found.counts)}
-        supports = Counter(match.support for match in found.matches if match.support)
-        if found.counts["placed"] == supports.total():
-            told["placed"] = {support: supports[support] for support in (STRONG, WEAK, CELL)}
-        lines.append(msgspec.json.encode(told))
-    return b"".join(line + b"\n" for line in lines)
+    lines = b"".join(match.to_json().encode() + b"\n" for match in found.matches)
+    supports = (match.support for match in found.matches)
+    return lines + _counts(found.crime.reference, found.crime.force, found.counts, supports) if counted else lines
+
+
+def kept_lines(crimes: Iterable[RunCrime], results: Iterable[Result], *, counted: bool) -> Iterator[bytes]:
+    """The lines of a recorded run, as `lines_of` wrote them: its crimes and its results, both in the run's order."""
+    rest = iter(results)
+    for crime in crimes:
+        supports = []
+        for result in islice(rest, crime.n_lines):
+            supports.append(result.support)
+            yield result.line.encode() + b"\n"
+        if counted:
+            yield _counts(crime.reference, crime.force, crime.counts, supports)
+
+
+def _counts(reference: str, force: str, counts: Mapping[str, int], supports: Iterable[str | None]) -> bytes:
+    """All wearers by verdict; where all who are placed are listed, how far these placements carry."""
+    told = {"crime": reference, "force": force, "counts": dict(counts)}
+    carried = Counter(support for support in supports if support)
+    if counts["placed"] == carried.total():
+        told["placed"] = {support: carried[support] for support in (STRONG, WEAK, CELL)}
+    return msgspec.json.encode(told) + b"\n"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crime_match.crimes.store import STORED, Version, changes, key_of, version_of_row
+from crime_match.crimes.store import STORED, Choice, Version, changes, key_of, version_of_row
 from crime_match.runs.store import VERDICTS
 from engine.database import Connection
 from engine.errors import InputError
-from engine.times import to_datetime
 
 _OVERTAKEN = (
     " FROM crime_version n JOIN run_crime t"
@@ -32,16 +31,9 @@ _CRIMES = (
     " JOIN crime l ON l.force = t.force AND l.reference = t.reference"
 )
 _OF_CRIME = "FROM run_crime t WHERE t.force = c.force AND t.reference = c.reference"
-_SHOWN = (
-    " FROM crime c WHERE (%(force)s::text IS NULL OR c.force = %(force)s)"
-    " AND (%(from)s::timestamptz IS NULL OR c.to_time >= %(from)s)"
-    " AND (%(to)s::timestamptz IS NULL OR c.from_time <= %(to)s)"
-    f" AND (NOT %(stale)s OR (c.force, c.reference) IN (SELECT t.force, t.reference{_OVERTAKEN}))"
-)
 _LISTED = (
     f"SELECT {', '.join(f'c.{name}' for name in STORED)}, (SELECT count(*) {_OF_CRIME}),"
-    f" (SELECT count(*) {_OF_CRIME} AND t.version < c.version){_SHOWN}"
-    " ORDER BY c.from_time DESC, c.force, c.reference LIMIT %(most)s"
+    f" (SELECT count(*) {_OF_CRIME} AND t.version < c.version)"
 )
 
 
@@ -86,17 +78,14 @@ class RunCrime(NamedTuple):
 
 
 def newest_crimes(
-    connection: Connection, most: int | None = None, force: str | None = None, from_us: int | None = None,
-    to_us: int | None = None, *, stale: bool = False,
+    connection: Connection, most: int | None = None, choice: Choice = Choice()
 ) -> tuple[list[Listed], int]:  # fmt: skip
-    """The latest version of crimes, newest window first, `most` at most, and how many there are in all.
-
-    Of a force or of all; whose window meets [from_us, to_us]; with `stale` only those that changed after a run.
-    """
-    bounds = {name: None if us is None else to_datetime(us) for name, us in (("from", from_us), ("to", to_us))}
-    values = {"force": force, "stale": stale, "most": most, **bounds}
-    rows = connection.execute(_LISTED, values).fetchall()
-    total = connection.execute(f"SELECT count(*){_SHOWN}", values).fetchone()
+    """The latest version of the crimes that are asked for, newest window first, `most` at most, and how many in all."""
+    condition, values = choice.where()
+    chosen = f" FROM crime c WHERE {condition}"
+    order = " ORDER BY c.from_time DESC, c.force, c.reference LIMIT %(most)s"
+    rows = connection.execute(_LISTED + chosen + order, values | {"most": most}).fetchall()
+    total = connection.execute(f"SELECT count(*){chosen}", values).fetchone()
     return [Listed(version_of_row(row[:-2]), row[-2], row[-1]) for row in rows], total[0] if total else 0
 
 

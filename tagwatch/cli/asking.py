@@ -11,9 +11,9 @@ from engine.errors import InputError
 VERDICTS = ("placed", "possible", "excluded", "unmonitored")
 _MINUTES = {"s": 1 / 60, "m": 1, "h": 60}
 
-Radius = Annotated[float, typer.Option("--radius", help="Vicinity, metres")]
+Radius = Annotated[float, typer.Option("--radius", help="Radius of the vicinity, metres")]
 Pad = Annotated[str, typer.Option("--pad", help="Added to both ends of the window, such as 10m")]
-MaxSpeed = Annotated[float, typer.Option("--max-speed", help="Metres a second")]
+MaxSpeed = Annotated[float, typer.Option("--max-speed", help="How fast a wearer may have moved, metres a second")]
 MinFixes = Annotated[int, typer.Option("--min-fixes", help="Fixes that it takes to be placed")]
 Only = Annotated[
     str | None, typer.Option("--only", help="Verdicts to list, such as placed,possible; the others are counted")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 from tagwatch.cli.crime_tables import counted, print_lines
-from tagwatch.cli.options import say, zone_of
+from tagwatch.cli.options import say, say_unused_tz, zone_of
 
 if TYPE_CHECKING:
     from crime_match.crimes.fault import CrimeHint
@@ -34,7 +34,9 @@ def read(file: str, form: str | None, tz: str | None) -> tuple[CrimeFile | Backg
     _put_back(file, data)
     form = form or _form_of(file)
     _put_back(file, data)
-    found = read_background(file) if form == "police-uk" else read_crimes(file, form, zone_of(tz))
+    zone = zone_of(tz)
+    say_unused_tz(tz, form)
+    found = read_background(file) if form == "police-uk" else read_crimes(file, form, zone)
     digest, n_refused = hashlib.sha256(data).hexdigest(), found.n_rows - len(found.crimes)
     return found, File(found.name, digest, form, found.n_rows, n_refused, len(found.faults))
 
@@ -68,12 +70,14 @@ def _put_back(file: str, data: bytes) -> None:
 
 
 def tell(read: CrimeFile | BackgroundFile, file: File) -> None:
-    """Faults to standard output, hints and what was read to standard error."""
+    """Faults to standard output, hints and what was read to standard error; of published crimes, what they are good for."""
     print_lines(fault.record() for fault in read.faults)
     _say_hints(getattr(read, "hints", ()))
     refused = f", {counted(file.n_refused, 'row')} left out" if file.n_refused else ""
     faults = counted(file.n_faults, "fault") if file.n_faults else "no fault found"
     say(f"{file.name} ({file.form}): {counted(file.n_rows, 'row')}, {faults}{refused}")
+    if file.form == "police-uk":
+        say("a month and a map point only: kept as background when imported, never matched")
 
 
 def _say_hints(hints: Iterable[CrimeHint]) -> None:
@@ -102,8 +106,7 @@ def store(connection: Connection, read: CrimeFile | BackgroundFile, told: File) 
         say(f"this very file was imported before: import {before.number}, {moment(before.imported_us)}")
     if not isinstance(read, CrimeFile):
         batch = import_background(connection, read.crimes, told, system_clock())
-        say(f"import {batch.number}: {batch.n_new:,} new, {batch.n_same:,} known. A month and a map point only: kept as"
-            " background, never matched")  # fmt: skip
+        say(f"import {batch.number}: {batch.n_new:,} new, {batch.n_same:,} known")
         return
     batch = import_crimes(connection, read.crimes, told, system_clock())
     say(f"import {batch.number}: {batch.n_new:,} new, {batch.n_changed:,} changed, {batch.n_same:,} as before")

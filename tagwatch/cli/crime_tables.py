@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHORT = 12
 """How much of a run's id is shown where people read it."""
+_UNITS = {"m": "m", "mps": "m/s"}
 NOTHING = "changed and changed back"
 """What is said where the latest version says again what the matched one said."""
 
@@ -127,8 +128,10 @@ def made_words(made: Sequence[Made]) -> tuple[str, str]:
 
 def print_run(run: Run, made: Sequence[Made]) -> None:
     """What a run is: everything that its answers depend on, and who made it when."""
+    numbers = {name: value for name, value in run.inputs.items() if isinstance(value, int)}
     told = [("run", run.id), ("algorithm", run.algorithm), ("parameters", _pairs(run.parameters))]
-    told += [("input", f"{name} {value}") for name, value in run.inputs.items()]
+    told += [("inputs", ", ".join(f"{n:,} {name.removeprefix('n_')}" for name, n in numbers.items()))] if numbers else []
+    told += [("sha256", f"{name} {value}") for name, value in run.inputs.items() if name not in numbers]
     told += [("made", f"{moment(m.made_us)} by {m.made_by}" + (f": {m.reason}" if m.reason else "")) for m in made]
     told.append(("found", ", ".join(f"{n:,} {verdict}" for verdict, n in run.counts.items())))
     told.append(("recorded", f"{run.n_crimes:,} crimes, {run.n_lines:,} results"))
@@ -180,5 +183,19 @@ def counted(n: int, word: str, of: int | None = None) -> str:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    told = {name: "+".join(map(str, value)) if isinstance(value, list) else value for name, value in values.items()}
-    return ", ".join(f"{name} {value}" for name, value in told.items()) or "-"
+    return ", ".join(_pair(name, value) for name, value in values.items()) or "-"
+
+
+def _pair(name: str, value: Any) -> str:
+    """A parameter as people read it: with its unit, which its name ends with."""
+    if isinstance(value, bool):
+        return f"{name.replace('_', ' ')} {'yes' if value else 'no'}"
+    if isinstance(value, list):
+        return f"{name} {'+'.join(map(str, value))}"
+    stem, _, unit = name.rpartition("_")
+    if unit == "us" and isinstance(value, int):
+        seconds = value / SECOND_US
+        return f"{stem} {seconds / 60:g} min" if seconds % 60 == 0 else f"{stem} {seconds:g} s"
+    if unit in _UNITS and isinstance(value, int | float):
+        return f"{stem.replace('_', ' ')} {value:g} {_UNITS[unit]}"
+    return f"{name.replace('_', ' ')} {value}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tagwatch.cli.choosing import Batch, Force, From, New, Stale, To, choice_of
 from tagwatch.cli.crime_tables import counted, print_lines
-from tagwatch.cli.options import Config, Tz, instant, say
+from tagwatch.cli.options import Config, Tz, say
 
 if TYPE_CHECKING:
     from crime_match.crimes.store import Version
@@ -21,11 +21,11 @@ crimes = typer.Typer(no_args_is_help=True, help="Crimes: import and check files,
 FileName = Annotated[str, typer.Argument(metavar="FILE", help="The file, plain or gzip, or - for standard input")]
 Form = Annotated[str | None, typer.Option("--format", help="moj, csv or police-uk (default: told by the content)")]
 Check = Annotated[bool, typer.Option("--check", help="Only look for faults: no database is needed, nothing is stored")]
-Force = Annotated[str | None, typer.Option("--force", help="Of this force only")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 Most = Annotated[int | None, typer.Option("--most", min=1, help="At most so many (default: 100 in a table, all as JSON)")]
 IN_A_TABLE = 100
-_DAY = re.compile(r"\d{4}-\d\d-\d\d$")
+LOOK_S = 3.0
+"""So long a look-up waits for the database: somebody sits there and waits too."""
 
 
 @crimes.command("import")
@@ -49,20 +49,17 @@ def import_(file: FileName, form: Form = None, check: Check = False, tz: Tz = No
 
 @crimes.command("list")
 def list_(
-    force: Force = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Only windows that reach this day or instant")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Only windows that begin by this day or instant")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="Only crimes that changed after a run had matched them")] = False,
+    force: Force = None, batch: Batch = None, from_: From = None, to: To = None, new: New = False, stale: Stale = False,
     most: Most = None, json: Json = False, tz: Tz = None, config: Config = None,
 ) -> None:  # fmt: skip
     """The latest version of every crime, newest first, and in how many runs it was matched."""
     from crime_match.runs.staleness import newest_crimes
     from tagwatch.cli.crime_tables import listed_dict, print_crimes
 
-    bounds = _bound(from_, "--from", tz), _bound(to, "--to", tz, end=True)
+    choice = choice_of(force, batch, from_, to, stale, new, tz)
     limit = most or (None if json else IN_A_TABLE)
-    with connected(config) as connection:
-        shown, total = newest_crimes(connection, limit, force, *bounds, stale=stale)
+    with connected(config, LOOK_S) as connection:
+        shown, total = newest_crimes(connection, limit, choice)
     if json:
         print_lines(map(listed_dict, shown))
     elif shown:
@@ -78,7 +75,7 @@ def show(
     """All versions of a crime, what changed between them, and the runs built on each; exit code 1 where there is none."""
     from crime_match.crimes.store import history
 
-    with connected(config) as connection:
+    with connected(config, LOOK_S) as connection:
         versions = history(connection, reference, force)
         if not versions:
             say(f"tagwatch: there is no crime {reference!r}" + (f" of {force}" if force else ""))
@@ -88,28 +85,15 @@ def show(
 
 
 @contextmanager
-def connected(config: Any) -> Iterator[Connection]:
-    """The database of the settings, once its schema is known to be there."""
+def connected(config: Any, wait_s: float = 30.0) -> Iterator[Connection]:
+    """The database of the settings, waited for at most so long, once its schema is known to be there."""
     from engine import database
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
 
-    with database.connect(read_settings(config).database.url) as connection:
+    with database.connect(read_settings(config).database.url, wait_s) as connection:
         database.require_schema(connection, SCHEMAS)
         yield connection
-
-
-def _bound(text: str | None, option: str, tz: str | None, *, end: bool = False) -> int | None:
-    """An instant; of a day its start, or its last microsecond. Days are local to --tz, else UTC."""
-    if text is None or not _DAY.match(text.strip()):
-        return instant(text, option, tz)
-    from datetime import date, timedelta
-
-    start = instant(f"{text.strip()}T00:00", option, tz or "UTC")
-    if not end:
-        return start
-    after = instant(f"{date.fromisoformat(text.strip()) + timedelta(days=1)}T00:00", option, tz or "UTC")
-    return None if after is None else after - 1
 
 
 def _show_one(connection: Connection, versions: list[Version], *, json: bool) -> None:

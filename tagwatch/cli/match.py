@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from engine.errors import InputError
+from tagwatch.cli import choosing
 from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
 from tagwatch.cli.options import ActivationsFile, Config, Events, Out, Percentile, SkipBad, TrailOption, Tz, output, say
 
@@ -43,8 +44,10 @@ class Asked(NamedTuple):
 
 def match(
     crimes: CrimesFile = None, trails: TrailOption = None,
-    more: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="More trail files")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="TRAIL", help="More trail files")] = None,
     crime: Annotated[str | None, typer.Option("--crime", help="The crimes of this reference alone")] = None,
+    force: choosing.Force = None, batch: choosing.Batch = None, from_: choosing.From = None, to: choosing.To = None,
+    new: choosing.New = False, stale: choosing.Stale = False,
     activations: ActivationsFile = None, events: Events = None, out: Out = None,
     form: Annotated[str, typer.Option("--format", help="jsonl, csv (the ministry's 18 columns) or geojson")] = "jsonl",
     only: Only = None, radius: Radius = 100.0, pad: Pad = "10m", max_speed: MaxSpeed = 55.0, min_fixes: MinFixes = 1,
@@ -55,8 +58,10 @@ def match(
     reason: Annotated[str, typer.Option("--reason", help="Why, kept with the run")] = "",
     config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
 ) -> None:  # fmt: skip
-    """Each crime against each wearer: placed, possible, excluded or unmonitored. Without trails from the database, where the
-    run is recorded."""
+    """Each crime against each wearer: placed, possible, excluded or unmonitored.
+
+    Without trails from the database, where the run is recorded; --new matches what needs it, day by day.
+    """
     from crime_match.question import Parameters
     from tagwatch.cli.material import Given, material
 
@@ -65,10 +70,15 @@ def match(
     parameters = Parameters(radius, pad_us(pad), max_speed, min_fixes)
     asked = Asked(parameters, wanted, only is not None, compatible, plan, form, out, links)
     files = [*(trails or []), *(more or [])]
-    given = Given(files, crimes, crime, activations, events, wearers, teams, config, tz, skip_bad, percentile)
+    choice = choosing.choice_of(force, batch, from_, to, stale, new, tz, reference=crime)
+    given = Given(files, crimes, choice, activations, events, wearers, teams, config, tz, skip_bad, percentile)
     _require_apart([*files, crimes, activations, events, wearers, teams], {"--out": out, "--links": links})
     with material(given, parameters) as found:
-        _run(found, asked, (by, reason))
+        if found.crimes:
+            _run(found, asked, (by, reason))
+        else:
+            _write_nothing(found, asked)
+            say(f"no crime of the database is asked for by {', '.join(choosing.options_of(choice))}: nothing to match")
 
 
 def _listed(form: str, only: str | None) -> tuple[str, ...]:
@@ -128,6 +138,17 @@ def _run(material: Material, asked: Asked, made: tuple[str, str]) -> None:
             f"tagwatch: {counts['placed cell']} of the rows rest on telephone masts alone; the 18 columns do not tell which"
         )
     say(f"run {run.id}")
+
+
+def _write_nothing(material: Material, asked: Asked) -> None:
+    """Results of no crimes, so that nobody takes those of the day before for today's."""
+    from crime_match.runs.results import form_of, write
+
+    with output(asked.out) as file:
+        deque(write(form_of(asked.form, asked.parameters, material.people), [], file), maxlen=0)
+    if asked.links:
+        with output(asked.links):
+            pass
 
 
 def _link(material: Material, asked: Asked, run: Run) -> None:

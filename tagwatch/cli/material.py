@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import InputError
-from tagwatch.cli.options import say, zone_of
+from tagwatch.cli.choosing import options_of, require_known
+from tagwatch.cli.options import say, say_unused_tz, zone_of
 
 if TYPE_CHECKING:
     from crime_match.crimes.crime import Crime
+    from crime_match.crimes.store import Choice
     from crime_match.question import Parameters
     from crime_match.runs.results_csv import People
     from crime_match.trails import Trails
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Given(NamedTuple):
-    """The files, the database and the reference that were named, and how to read the files."""
+    """The files and the database that were named, which of the crimes, and how to read the files."""
 
     trails: list[str]
     crimes: str | None
-    reference: str | None
+    choice: Choice
     activations: str | None
     events: str | None
     wearers: str | None
@@ -35,7 +37,7 @@ class Given(NamedTuple):
 
 class Material(NamedTuple):
     """What is matched: crimes, trails, who is known; `versions` of the crimes by force and reference where crimes and trails
-    are those of a database, which is open."""
+    are those of a database, which is open; empty where the run is not to be recorded."""
 
     crimes: list[Crime]
     trails: Trails
@@ -47,6 +49,12 @@ class Material(NamedTuple):
 @contextmanager
 def material(given: Given, parameters: Parameters) -> Iterator[Material]:
     """Crimes first, so that what is wrong with them is told before the trails are read."""
+    chosen = options_of(given.choice._replace(reference=None))
+    if chosen and (given.crimes or given.trails):
+        raise InputError(
+            f"{', '.join(chosen)} choose{'s' if len(chosen) == 1 else ''} among the crimes of the database",
+            expected="neither --crimes nor trail files beside it (--crime is for files too)",
+        )
     if given.trails:
         yield _from_files(given, parameters)
         return
@@ -60,7 +68,7 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
     from engine.activations import Activation
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
-    from tagwatch.cli.trails import read_fixes, tell_cut_times
+    from tagwatch.cli.trails import read_fixes, tell_cut_times, tell_no_fixes
     from tagwatch.matching import trails_of
 
     if given.crimes is None:
@@ -71,22 +79,29 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
     events = read_events(given.events, zone_of(given.tz)) if given.events else []
     plan = Activation("", "", -(2**62), percentile=given.percentile)
     fixes = read_fixes(given.trails, given.tz, given.skip_bad)
+    tell_no_fixes(fixes, ", ".join(given.trails))
     tell_cut_times(fixes)
     return Material(crimes, trails_of(fixes, worn, events, plan), people, {})
 
 
 def _from_database(given: Given, parameters: Parameters, connection: Connection) -> Material:
     from crime_match.crimes.store import crimes, key_of
+    from crime_match.runs.results_csv import People
+    from engine.fixes import concat
     from engine.store import FixStore
     from tagwatch import configuration
+    from tagwatch.cli.trails import tell_no_fixes
     from tagwatch.matching import trails_of
     from tagwatch.settings import read_settings
 
     settings = read_settings(given.config)
     versions = {}
     if given.crimes is None:
-        latest = crimes(connection)
+        latest = crimes(connection, given.choice)
         versions = {key_of(version.crime): version.version for version in latest}
+        if not latest and options_of(given.choice):
+            require_known(connection, given.choice)
+            return Material([], trails_of(concat([])), People(), {})
         found = _asked_about([version.crime for version in latest], "the database", given, parameters)
     else:
         found = _crimes_in_file(given.crimes, given, parameters)
@@ -94,7 +109,12 @@ def _from_database(given: Given, parameters: Parameters, connection: Connection)
     conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
     store = FixStore(connection)
     # all of them: how usual a place is, and for whom, is asked of the whole time that is stored, as it is of files
-    trails = trails_of(store.read(), conditions.activations, store.read_events(), settings.default_plan)
+    fixes = store.read()
+    tell_no_fixes(fixes, "the database")
+    if versions and not len(fixes):  # else its crimes would pass for matched
+        say("tagwatch: the run is not recorded: without fixes it answers nothing")
+        versions = {}
+    trails = trails_of(fixes, conditions.activations, store.read_events(), settings.default_plan)
     return Material(found, trails, _people(given, connection), versions, connection)
 
 
@@ -103,8 +123,7 @@ def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Cri
     from crime_match.crimes.files import read_crimes
 
     file = read_crimes(path, zone=zone_of(given.tz))
-    if given.tz and file.form == "moj":
-        say("tagwatch: --tz is not for a police batch: its times are UTC by its format")
+    say_unused_tz(given.tz, file.form)
     if not file.crimes:
         file.settle()
     for fault in file.faults:
@@ -122,9 +141,10 @@ def _asked_about(crimes: list[Crime], place: str, given: Given, parameters: Para
     """The crimes that were asked about, once each can be; InputError where there is none."""
     if not crimes:
         raise InputError("holds no crimes", place=place, expected="crimes to match (`tagwatch crimes import`)")
-    found = [crime for crime in crimes if given.reference in (None, crime.reference)]
+    reference = given.choice.reference
+    found = [crime for crime in crimes if reference in (None, crime.reference)]
     if not found:
-        raise InputError(place=place, field="--crime", value=given.reference, expected="the reference of a crime in it")
+        raise InputError(place=place, field="--crime", value=reference, expected="the reference of a crime in it")
     for crime in found:
         try:
             parameters.ask(crime)

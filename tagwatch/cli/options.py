@@ -49,17 +49,29 @@ def zone_of(name: str | None) -> ZoneInfo | None:
         return None
     from geofence.schedule import time_zone
 
-    return time_zone(name)
+    try:
+        return time_zone(name)
+    except InputError as fault:
+        raise InputError(field="--tz", value=name, expected=fault.expected) from None
 
 
 def instant(text: str | None, option: str, tz: str | None = None) -> int | None:
     """An option's time as microseconds."""
+    zone = zone_of(tz)
     if text is None:
         return None
     try:
-        return parse_time(text, zone_of(tz))
+        return parse_time(text, zone)
     except InputError as fault:
         raise fault.at(f"option {option}") from None
+
+
+def say_unused_tz(tz: str | None, form: str) -> None:
+    """Tell who gave a time zone to a file of crimes that has no use for one."""
+    if tz and form == "moj":
+        say("tagwatch: --tz is not for a police batch: its times are UTC by its format")
+    elif tz and form == "police-uk":
+        say("tagwatch: --tz is not for files of data.police.uk: they have months, no times")
 
 
 def say(text: str) -> None:

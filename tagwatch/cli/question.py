@@ -32,7 +32,7 @@ def near(
     radius: Radius = 100.0, pad: Pad = "10m", max_speed: MaxSpeed = 55.0, min_fixes: MinFixes = 1, only: Only = None,
     compatible: Compatible = False,
     trails: TrailOption = None,
-    more: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="More trail files")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="TRAIL", help="More trail files")] = None,
     activations: ActivationsFile = None, events: Events = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON a wearer")] = False,
     config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
@@ -71,27 +71,26 @@ def _from_files(
     from engine.activations import Activation
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
-    from tagwatch.cli.trails import read_fixes, tell_cut_times
+    from tagwatch.cli.trails import read_fixes, tell_cut_times, tell_no_fixes
     from tagwatch.near import near_from
 
     worn = read_activations(activations) if activations else None
     noticed = read_events(events, zone_of(tz)) if events else []
     plan = Activation("", "", -(2**62), percentile=percentile)
     fixes = read_fixes(files, tz, skip_bad)
+    tell_no_fixes(fixes, ", ".join(files))
     tell_cut_times(fixes)
     return near_from(fixes, question, worn, noticed, plan, compatible=compatible)
 
 
 def _from_database(question: Any, config: Any, compatible: bool) -> list[Match]:
-    from engine import database
     from tagwatch import configuration
+    from tagwatch.cli.crimes import LOOK_S, connected
     from tagwatch.near import near_in_database
-    from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
 
     settings = read_settings(config)
-    with database.connect(settings.database.url) as connection:
-        database.require_schema(connection, SCHEMAS)
+    with connected(config, LOOK_S) as connection:
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         plan = settings.default_plan
         return near_in_database(connection, question, conditions.activations, plan, compatible=compatible)
@@ -105,7 +104,7 @@ def _table(matches: list[Match]) -> None:
             words.append(f"ministry {'yes' if m.compatible['matched'] else 'no ':<3}")
         if m.support:
             words.append(f"support {m.support}")
-        if m.required_speed_mps is not None:
+        if m.required_speed_mps:  # who needs none is told so in words
             words.append(f"needs {m.required_speed_mps:6.2f} m/s")
         print("  ".join([*words, *_said(m)]))
 

@@ -82,7 +82,7 @@ def compliance(
 
 
 def whatif(
-    trail: Annotated[list[str] | None, typer.Argument(metavar="[TRAIL...]", help="Trail files, or - (none: database)")] = None,
+    trail: Annotated[list[str] | None, typer.Argument(metavar="TRAIL", help="Trail files, or - (none: database)")] = None,
     zones: Zones = None, against: Against = None, curfews: Curfews = None, against_curfews: AgainstCurfews = None,
     activations: ActivationsFile = None, against_activations: AgainstActivations = None, events: Events = None,
     raise_at: Annotated[float | None, typer.Option("--raise-at", help="Posterior at which a state is decided")] = None,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.errors import InputError
 from tagwatch.cli.crime_tables import counted, print_lines
-from tagwatch.cli.crimes import IN_A_TABLE, Json, Most, connected
+from tagwatch.cli.crimes import IN_A_TABLE, LOOK_S, Json, Most, connected
 from tagwatch.cli.options import Config, output, say
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def list_(most: Most = None, json: Json = False, config: Config = None) -> None:
     from tagwatch.cli.crime_tables import print_runs, run_dict
 
     limit = most or (None if json else IN_A_TABLE)
-    with connected(config) as connection:
+    with connected(config, LOOK_S) as connection:
         found = staleness.runs(connection)
         shown = [(run, makings(connection, run.id)) for run in found[:limit]]
     if json:
@@ -46,20 +47,24 @@ def show(
     results: Annotated[bool, typer.Option("--results", help="Each recorded result instead of the sums by crime")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Only crimes that have changed since they were matched")] = False,
     most: Most = None, json: Json = False,
-    out: Annotated[str | None, typer.Option("--out", help="Only write the run's lines to a file, byte for byte")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Only write the run's JSON lines to a file, byte for byte")] = None,
     config: Config = None,
 ) -> None:  # fmt: skip
     """One run: its parameters and inputs, when and by whom it was made, and what it found; stale results are marked."""
     from crime_match.runs import staleness
+    from crime_match.runs.results import kept_lines
     from crime_match.runs.store import makings, results_of
     from tagwatch.cli.crime_tables import print_run, run_dict
 
     limit = most or (None if json else IN_A_TABLE)
-    with connected(config) as connection:
+    if out is not None and (stale or most):
+        raise InputError("--out writes all lines of the run", expected="neither --stale nor --most beside it")
+    with connected(config, LOOK_S) as connection:
         found = staleness.run(connection, run)
         crimes = [c for c in staleness.run_crimes(connection, found.id) if c.stale or not stale]
         if out is not None:
-            _write(out, results_of(connection, found.id))
+            with_counts = bool(found.parameters.get("counted"))
+            _write(out, kept_lines(crimes, results_of(connection, found.id), counted=with_counts))
             return
         made = makings(connection, found.id)
         if json:
@@ -77,9 +82,9 @@ def show(
     say(counted(n, "result" if results else "crime", of=total))
 
 
-def _write(path: str, results: Iterable[Result]) -> None:
+def _write(path: str, lines: Iterable[bytes]) -> None:
     with output(path) as file:
-        file.writelines(result.line.encode() + b"\n" for result in results)
+        file.writelines(lines)
 
 
 def _print_crimes(crimes: list[RunCrime], *, json: bool) -> int:

@@ -58,6 +58,12 @@ def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
 _FEW = 20
 
 
+def tell_no_fixes(fixes: Fixes, place: str) -> None:
+    """Warn where nothing was found to answer from: a wrong file, or an export that was cut short."""
+    if not len(fixes):
+        say(f"tagwatch: there is no fix in {place}: nobody can be placed or excluded")
+
+
 def tell_cut_times(fixes: Fixes) -> None:
     """Warn of devices whose fixes all lie on whole minutes: an export may have cut the seconds off, and speeds rest on them."""
     import numpy as np

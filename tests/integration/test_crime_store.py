@@ -20,6 +20,7 @@ from crime_match.crimes.police_uk import BackgroundCrime
 from crime_match.crimes.store import (
     Again,
     Batch,
+    Choice,
     File,
     Key,
     Version,
@@ -164,12 +165,15 @@ def test_imports_at_the_same_time_wait_for_each_other(store: Connection, url: st
 def test_crimes_of_a_force_and_of_a_time(store: Connection) -> None:
     late = replace(FIRST, reference="R2", from_us=NOW_US, to_us=NOW_US + HOUR_US)
     put(store, FIRST, late, replace(FIRST, force="KNT"))
-    assert told(crimes(store, "KNT")) == [("KNT", "R1", 1, ())]
-    assert [v.crime for v in crimes(store, from_us=FIRST.to_us, to_us=NOW_US - 1)] == [replace(FIRST, force="KNT"), FIRST]
-    assert [v.crime for v in crimes(store, from_us=FIRST.to_us + 1)] == [late]
+    assert told(crimes(store, Choice("KNT"))) == [("KNT", "R1", 1, ())]
+    assert [v.crime for v in crimes(store, Choice(from_us=FIRST.to_us, to_us=NOW_US - 1))] == [
+        replace(FIRST, force="KNT"),
+        FIRST,
+    ]
+    assert [v.crime for v in crimes(store, Choice(from_us=FIRST.to_us + 1))] == [late]
     listed, total = newest_crimes(store, 2)
     assert ([x.version.crime for x in listed], total) == ([late, replace(FIRST, force="KNT")], 3)
-    assert newest_crimes(store, force="KNT", to_us=0) == ([], 0)
+    assert newest_crimes(store, choice=Choice("KNT", to_us=0)) == ([], 0)
 
 
 reports = st.builds(
@@ -350,19 +354,50 @@ def test_a_newer_version_makes_results_stale_and_the_same_again_does_not(store: 
     record(store, found(FIRST), found(replace(FIRST, reference="R2")))
     put(store, FIRST)
     assert [c.stale for c in run_crimes(store, RUN)] == [False, False]
-    assert newest_crimes(store, stale=True) == ([], 0)
+    assert newest_crimes(store, choice=Choice(stale=True)) == ([], 0)
     moved = put(store, replace(FIRST, lat=51.6))
     put(store, replace(FIRST, lat=51.6, text="window"))
     assert [(c.reference, c.version, c.latest, c.stale, c.changed) for c in run_crimes(store, RUN)] == [
         ("R1", 1, 3, True, ("location", "text")), ("R2", 1, 1, False, ())
     ]  # fmt: skip
     assert (run(store, RUN).n_stale, runs_of(store, "MPS", "R1")[0].stale) == (1, True)
-    listed, total = newest_crimes(store, stale=True)
+    listed, total = newest_crimes(store, choice=Choice(stale=True))
     assert ([(x.version.crime.reference, x.n_runs, x.n_stale) for x in listed], total) == ([("R1", 1, 1)], 1)
     assert n_runs_made_stale(store, moved.number) == 1
     record(store, found(FIRST, 3), run_id=OTHER_RUN)
     assert {r.id: r.n_stale for r in runs(store)} == {RUN: 1, OTHER_RUN: 0}
     assert [(c.run, c.version, c.stale) for c in runs_of(store, "MPS", "R1")] == [(RUN, 1, True), (OTHER_RUN, 3, False)]
+
+
+def test_what_needs_matching_is_new_and_what_a_run_holds_in_an_earlier_version_is_stale(store: Connection) -> None:
+    two, three = replace(FIRST, reference="R2"), replace(FIRST, reference="R3")
+
+    def chosen(**asked: Any) -> list[str]:
+        listed, total = newest_crimes(store, choice=Choice(**asked))
+        names = [version.crime.reference for version in crimes(store, Choice(**asked))]
+        assert (sorted(one.version.crime.reference for one in listed), total) == (names, len(names))
+        return names
+
+    put(store, FIRST, two, three)
+    assert (chosen(new=True), chosen(stale=True)) == (["R1", "R2", "R3"], [])
+    record(store, found(FIRST), found(two))
+    assert (chosen(new=True), chosen(stale=True)) == (["R3"], [])
+    put(store, replace(FIRST, lat=51.6))
+    assert (chosen(new=True), chosen(stale=True)) == (["R1", "R3"], ["R1"])
+    record(store, found(FIRST, 2), run_id=OTHER_RUN)
+    assert (chosen(new=True), chosen(stale=True), chosen(new=True, stale=True)) == (["R3"], ["R1"], ["R1", "R3"])
+    assert chosen(new=True, stale=True, force="KNT") == []
+    assert chosen(reference="R2") == ["R2"]
+
+
+def test_a_batch_is_what_the_force_sent_by_that_name(store: Connection) -> None:
+    two = replace(FIRST, reference="R2", batch="MPS2")
+    put(store, FIRST, two)
+    put(store, replace(FIRST, batch="MPS3"), replace(two, lat=51.6, batch="MPS3"))
+    names = {
+        batch: [v.crime.reference for v in crimes(store, Choice(batch=batch))] for batch in ("MPS1", "MPS2", "MPS3", "MPS4")
+    }
+    assert names == {"MPS1": ["R1"], "MPS2": ["R2"], "MPS3": ["R1", "R2"], "MPS4": []}
 
 
 def test_a_crime_that_changed_and_changed_back_is_stale_with_nothing_changed(store: Connection) -> None:

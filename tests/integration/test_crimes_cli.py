@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +87,11 @@ def run(tagwatch: Terminal, connection: Connection) -> Terminal:
               [Line("W1", "placed", "strong", '{"wearer": "W1",  "caf\u00e9": 1.50}'), Line("W2", "possible", None, "{}")]),
         Found("Kent", "R2", 1, {"excluded": 10}, []),
     ]  # fmt: skip
-    record_run(connection, RUN, "match-1", {"radius_m": 100.0}, {"fixes": "cd" * 32}, found)
+    parameters = {
+        "radius_m": 100.0, "pad_us": 600_000_000, "max_speed_mps": 55.0, "verdicts": ["placed", "possible"],
+        "compatible": False,
+    }  # fmt: skip
+    record_run(connection, RUN, "match-1", parameters, {"fixes": "cd" * 32, "n_fixes": 72_913, "wearers": 20}, found)
     record_making(connection, RUN, NOW_US, "kim", "daily")
     connection.commit()
     return tagwatch
@@ -193,6 +198,40 @@ def test_published_crimes_are_background_told_by_their_content(tagwatch: Termina
     assert "0 new, 3 known" in tagwatch("crimes", "import", "p.csv", "--format", "police-uk")[2]
     assert crimes(connection) == []
     assert tagwatch("crimes", "import", "p.csv", "--format", "csv")[0] == 2
+    code, out, err = tagwatch("crimes", "import", "p.csv", "--check", "--tz", "Europe/London")
+    assert (code, out) == (0, "")
+    assert "never matched" in err
+    assert "--tz is not for files of data.police.uk" in err
+
+
+def test_a_zone_for_the_batch_is_told_to_be_of_no_use_and_a_wrong_one_by_its_option(bare: Terminal) -> None:
+    said = "--tz is not for a police batch: its times are UTC by its format"
+    assert said in bare("crimes", "import", bare.write("b.csv", BATCH), "--check", "--tz", "Europe/London")[2]
+    assert said not in bare("crimes", "import", "b.csv", "--check")[2]
+    assert said not in bare("crimes", "import", bare.write("g.csv", GOOD), "--check", "--tz", "Europe/London")[2]
+    for words in (
+        ("crimes", "import", "g.csv", "--check"), ("crimes", "list"), ("crimes", "list", "--from", "2026-03-01"),
+        ("near", "--lat", "51", "--lon", "0", "--from", "2026-03-01T10:00", "--to", "2026-03-01T11:00", "t.csv"),
+    ):  # fmt: skip
+        code, out, err = bare(*words, "--tz", "Mars")
+        assert (code, out) == (2, ""), words
+        assert err == "tagwatch: --tz is 'Mars': expected an IANA name such as Europe/London\n"
+
+
+def test_a_look_up_does_not_wait_long_for_a_database_that_is_away(
+    bare: Terminal, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    bare.write("tagwatch.toml", f'[database]\nurl = "postgresql://127.0.0.1:{free_port()}/none"\n')
+    slept: list[float] = []
+    monkeypatch.setattr("engine.database.time.sleep", slept.append)
+    monkeypatch.setattr("engine.database.time.monotonic", lambda: sum(slept))
+    near = ("near", "--lat", "51", "--lon", "0", "--from", "2026-03-01T10:00Z", "--to", "2026-03-01T11:00Z")
+    for words in (("crimes", "list"), ("crimes", "show", "R1"), ("runs", "list"), ("runs", "show", "ab"), near):
+        slept.clear()
+        code, out, err = bare(*words)
+        assert (code, out) == (3, ""), words
+        assert "is not reachable after 3 s" in err
+        assert sum(slept) == 3.0
 
 
 # --- list and show
@@ -209,12 +248,23 @@ def test_list_shows_the_newest_first_and_what_is_asked_for(run: Terminal) -> Non
     ]
     assert run("crimes", "list", "--most", "1")[2] == "1 of 3 crimes (--most N shows more)\n"
     for words, references in (
+        (["--new"], ["R1"]), (["--new", "--force", "Kent"], []), (["--batch", "B1"], []),
         (["--force", "Kent"], ["R2", "R1"]), (["--from", "2026-03-02"], ["R1", "R2"]), (["--to", "2026-03-01"], ["R1"]),
         (["--from", "2026-03-01T23:30:00Z", "--to", "2026-03-02T10:00:00Z"], ["R2", "R1"]), (["--stale"], []),
         (["--to", "2026-03-02", "--tz", "Pacific/Kiritimati"], ["R1"]), (["--from", "2026-03-03T10:30:01Z"], []),
     ):  # fmt: skip
         found = lines(run("crimes", "list", "--json", *words)[1])
         assert [crime["reference"] for crime in found] == references, words
+
+
+def test_a_run_without_any_fix_makes_no_crime_pass_for_matched(tagwatch: Terminal) -> None:
+    tagwatch("crimes", "import", tagwatch.write("good.csv", GOOD))
+    code, out, err = tagwatch("match", "--out", "found.jsonl")
+    assert (code, out) == (0, "")
+    assert "there is no fix in the database" in err
+    assert "the run is not recorded: without fixes it answers nothing" in err
+    assert tagwatch("runs", "list")[2] == "0 runs\n"
+    assert tagwatch("crimes", "list", "--new")[2] == "3 crimes\n"
 
 
 def test_list_as_json_has_every_field(run: Terminal) -> None:
@@ -295,7 +345,9 @@ def test_show_marks_what_is_stale(run: Terminal) -> None:
     code, out, err = run("runs", "show", RUN[:3])
     assert (code, err) == (0, "2 crimes\n")
     assert "STALE" not in out
-    assert "parameters  radius_m 100.0" in out
+    assert "parameters  radius 100 m, pad 10 min, max speed 55 m/s, verdicts placed+possible, compatible no" in out
+    assert "inputs      72,913 fixes, 20 wearers" in out
+    assert f"sha256      fixes {'cd' * 32}" in out
     run("crimes", "import", run.write("new.csv", GOOD.replace("23:30", "23:40")))
     out = run("runs", "show", RUN)[1]
     assert "STALE       1 of 2 crimes have changed since: match them again" in out
@@ -321,3 +373,6 @@ def test_results_come_back_byte_for_byte(run: Terminal) -> None:
     assert results[0].endswith('"match":{"wearer": "W1",  "caf\u00e9": 1.50}}')
     assert [json.loads(line)["wearer"] for line in results] == ["W1", "W2"]
     assert run("runs", "show", RUN, "--results", "--most", "1")[2] == "1 of 2 results (--most N shows more)\n"
+    code, out, err = run("runs", "show", RUN, "--stale", "--out", "some.jsonl")
+    assert (code, out, (run.folder / "some.jsonl").exists()) == (2, "", False)
+    assert "--out writes all lines of the run" in err

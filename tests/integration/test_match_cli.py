@@ -241,6 +241,10 @@ def test_trails_without_crimes_and_near_with_the_ministrys_answer(town: Path, ma
     table = call("near", *words, *files, cwd=town).decode().splitlines()
     assert len(table) == 20
     assert all(("ministry yes" in line) == line.startswith("placed") for line in table)
+    still = [line for line in table if "need no movement" in line]
+    assert len(still) == sum(m["required_speed_mps"] == 0.0 for m in matches[:20])
+    assert still
+    assert all("the exclusion circles of the fixes next to it in time reach into the vicinity" in line for line in still)
 
 
 def test_from_the_database_the_same_and_the_run_is_kept(
@@ -268,5 +272,57 @@ def test_from_the_database_the_same_and_the_run_is_kept(
     assert lines((tmp_path / "again.jsonl").read_bytes()) == found
     of_file = call("match", "--crimes", town / "crimes.csv", cwd=tmp_path)
     assert sorted(of_file.splitlines()) == sorted((tmp_path / "again.jsonl").read_bytes().splitlines())
-    call("match", "--only", "placed", cwd=tmp_path)
-    assert len(lines(call("runs", "list", "--json", cwd=tmp_path))) == 2
+    counted = call("match", "--only", "placed,possible", cwd=tmp_path)
+    kept = lines(call("runs", "list", "--json", cwd=tmp_path))
+    assert len(kept) == 2
+    call("runs", "show", kept[0]["run"], "--out", "counted.jsonl", cwd=tmp_path)
+    assert (tmp_path / "counted.jsonl").read_bytes() == counted
+    assert counted.count(b'"counts"') == 4
+    call("match", "--only", "possible", "--out", "few.jsonl", cwd=tmp_path)  # who is placed is not listed: no supports
+    call("runs", "show", lines(call("runs", "list", "--json", cwd=tmp_path))[0]["run"], "--out", "few2.jsonl", cwd=tmp_path)
+    assert (tmp_path / "few2.jsonl").read_bytes() == (tmp_path / "few.jsonl").read_bytes()
+
+
+def test_only_what_needs_it_is_matched_day_by_day(town: Path, url: str, tmp_path: Path) -> None:
+    (tmp_path / "tagwatch.toml").write_text(f'[database]\nurl = "{url}"\n')
+    with connect(url) as connection:
+        connection.execute("TRUNCATE crime_batch, crime_version, crime_seen_again, run, run_crime, run_result CASCADE")
+
+    def matched(*words: object) -> list[str]:
+        return sorted({line["crime"] for line in lines(call("match", *words, cwd=tmp_path))})
+
+    head, *rows = (town / "crimes.csv").read_text().splitlines()
+    (tmp_path / "some.csv").write_text("\n".join([head, *rows[:2]]) + "\n")
+    call("crimes", "import", "some.csv", cwd=tmp_path)
+    assert matched("--new") == ["26/00001", "26/00002"]
+    (tmp_path / "today.jsonl").write_text("of yesterday")
+    done = run("match", "--new", "--out", "today.jsonl", cwd=tmp_path)
+    assert b"no crime of the database is asked for by --new: nothing to match" in done.stderr
+    assert (tmp_path / "today.jsonl").read_bytes() == b""
+    changed = rows[0].replace(",53.", ",54.")
+    (tmp_path / "more.csv").write_text("\n".join([head, changed, *rows[1:3]]) + "\n")
+    call("crimes", "import", "more.csv", cwd=tmp_path)
+    assert matched("--new", "--stale") == ["26/00001", "26/00003"]
+    assert matched("--new") == []
+    assert matched("--stale") == ["26/00001"]
+    assert matched("--crime", "26/00002") == ["26/00002"]
+    force, day = rows[0].split(",")[0], rows[2].split(",")[3][:10]
+    assert matched("--force", force, "--to", day) == ["26/00001", "26/00003"]
+    assert matched("--force", force, "--from", day) == ["26/00003"]
+    for words, said in (
+        (["--force", "Atlantis"], "--force is 'Atlantis'"), (["--batch", "X1"], "--batch is 'X1'"),
+        (["--force", force, "--crime", "26/9"], "--crime is '26/9'.*with --force as told"),
+        (["--new", "--crimes", "some.csv"], "--new chooses among the crimes of the database"),
+        (["--new", "--force", force, "--trails", "t.csv"], "--force, --new choose among"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            call("match", *words, cwd=tmp_path)
+
+
+def test_trails_without_a_fix_are_told(town: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("device,time,lat,lon\n")
+    said = b"there is no fix in none.csv: nobody can be placed or excluded"
+    done = run("match", "--crimes", town / "crimes.csv", "none.csv", cwd=tmp_path)  # and no wearer either: no line
+    assert (done.stdout, said in done.stderr) == (b"", True)
+    words = ["--lat", 53, "--lon", 0, "--from", "2026-03-23T10:00Z", "--to", "2026-03-23T11:00Z"]
+    assert said in run("near", *words, "none.csv", cwd=tmp_path).stderr

@@ -10,7 +10,7 @@ from pyproj import Geod
 
 from crime_match.kernels import contradictions
 from engine.hours import summarise
-from engine.track_kernels import HOUR_US, LONG_GAP, SHORT_US, SLOWEST_MPS
+from engine.track_kernels import HOUR_US, LONG_GAP, NEVER_US, SHORT_US, SLOWEST_MPS
 from engine.tracks import pack
 
 WGS84 = Geod(ellps="WGS84")
@@ -81,6 +81,17 @@ def test_a_fix_not_in_doubt_is_in_no_contradiction(seed, speed_mps):
         assert np.all((joining <= np.maximum(needed + 1.0, SLOWEST_MPS)) | (needed > 254.0))
 
 
+def ends_of(tracks, first, stop, g):
+    """Of the gap between the rows g and g + 1, of which either may be lacking: times, places, radii."""
+    times, places, radii = [-NEVER_US, NEVER_US], [0, 0, 0, 0], [0, 0]
+    for k, row in enumerate((g, g + 1)):
+        if first <= row < stop:
+            times[k] = tracks.base_us + int(tracks.tick[row]) * tracks.tick_us
+            places[2 * k : 2 * k + 2] = int(tracks.lat_e7[row]), int(tracks.lon_e7[row])
+            radii[k] = int(tracks.radii_cm[tracks.error[row], 1])
+    return [*times, *places, *radii]
+
+
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_hours_hold_what_bounds_the_wearer(seed):
@@ -106,7 +117,13 @@ def test_hours_hold_what_bounds_the_wearer(seed):
                         bounding |= {before, before + 1}
                         gaps.append(int(-(-(due - left) // 1_000_000)))
             listed = slice(int(hours.long_start[h]), int(hours.long_start[h + 1]))
-            assert hours.gap[listed][hours.gap_wearer[listed] == w].tolist() == long_gaps
+            mine = hours.gap_wearer[listed] == w
+            assert hours.gaps[hours.gap[listed][mine]].tolist() == [
+                ends_of(tracks, start[w], start[w + 1], g) for g in long_gaps
+            ]
+            assert hours.gap_fastest[listed][mine].tolist() == [
+                max(int(tracks.joining[k]) if start[w] <= k < start[w + 1] else 0 for k in (g, g + 1)) for g in long_gaps
+            ]
             assert hours.gap_s[h, w] == (LONG_GAP if long_gaps else max(gaps))
             if not bounding:
                 assert hours.box[h, w, 0] > hours.box[h, w, 2]

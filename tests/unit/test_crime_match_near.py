@@ -163,6 +163,14 @@ def test_a_hole_long_enough_to_come_and_go_makes_it_possible():
     assert match.required_speed_mps <= 55
 
 
+def test_who_need_not_have_moved_to_be_there_is_told_so_in_words():
+    match = match_of(question(), trail([(minute, 230, 0, 20) for minute in range(-60, 91, 10)]))  # exclusion radius 160 m
+    assert (match.verdict, match.required_speed_mps) == ("possible", 0.0)
+    assert match.reasons == [
+        "presence would need no movement: the exclusion circles of the fixes next to it in time reach into the vicinity"
+    ]
+
+
 @pytest.mark.parametrize("sides", ["both", "before", "after"])
 def test_without_a_fix_in_the_window_its_sides_may_still_exclude(sides):
     before, after = [(-11, 300_000, 0)], [(41, 300_000, 0)]
