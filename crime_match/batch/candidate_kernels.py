@@ -217,7 +217,10 @@ def near_by_hours(
                     stop = first_at_or_after(tick, low, high, base_us, tick_us, closes + 1)
                     low = first_at_or_after(tick, low, stop, base_us, tick_us, opens)
                     begins = first_at_or_after(tick, low, stop, base_us, tick_us, opens + 1) - 1
-                    ends = max(first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1, begins)
+                    ends = first_at_or_after(tick, low, stop, base_us, tick_us, closes) - 1
+                    if opens == closes and hour > first:  # the window's last instant: its gap is the one that ends with it
+                        begins = ends
+                    ends = max(ends, begins)
                 n_placing[w], seen[w] = look_by_blocks(
                     begins, ends, low, stop, n_placing[w], seen[w], may_place, a, b, one, shape, max_speed_mps, short_ticks,
                     base_us, tick_us, tick, lat_e7, lon_e7, error, radii_cm, joining,

@@ -30,7 +30,7 @@ def random_trails(rng, lat, lon):
             names.append(f"d{w}-{d}")
             n = int(rng.choice([0, 1, 2, 40, 200]))
             gap_s = rng.choice([1, 30, 60, 60, 60, 300, 3000], n)
-            time_s = rng.integers(0, 7200) + np.cumsum(gap_s)
+            time_s = rng.integers(0, 7200) // (part := int(rng.choice([1, 60]))) * part + np.cumsum(gap_s)
             step_m = rng.choice([0.0, 1.0, 14.0, 60.0]) * gap_s
             heading = np.cumsum(rng.normal(0, 0.4, n))
             x = rng.normal(0, 3000) + np.cumsum(step_m * np.sin(heading)) + rng.normal(0, 10, n)
@@ -69,6 +69,8 @@ def random_questions(rng, lat, lon):
     for _ in range(int(rng.integers(1, 8))):
         at_us = START_US + int(rng.integers(-3 * 3600, 12 * 3600)) * SECOND_US
         long_us = int(rng.choice([0, 0, 1800, 3600, 6 * 3600, 86_400])) * SECOND_US
+        if rng.random() < 0.3:  # on the hour
+            at_us = at_us // HOUR_US * HOUR_US
         spread = float(rng.choice([0.002, 0.03, 1.0, 60.0]))
         found.append(Question(
             float(np.clip(lat + rng.normal(0, spread), -90, 90)), float((lon + rng.normal(0, spread) + 180) % 360 - 180),
@@ -130,6 +132,18 @@ def test_a_window_that_ends_with_a_fix_does_not_ask_of_the_gap_after_it():
     end_us = START_US + 600 * SECOND_US
     question = Question(0.48, 0.0, START_US - 600 * SECOND_US, end_us, radius_m=5000.0, pad_us=0, max_speed_mps=70.0)
     assert_same(trails_of(fixes), [question])
+
+
+def test_nor_where_that_is_the_first_instant_of_an_hour():
+    """The wide circle of the last fix reaches the place, the fix a minute before keeps him from it."""
+    times = [START_US + k * 60 * SECOND_US for k in (-3, -2, -1, 0, 50)]
+    fixes = Fixes.of(
+        ("d",), device=[0] * 5, time_us=times, lat_e7=[3_000_000] * 5, lon_e7=[0] * 5,
+        accuracy_cm=[500, 500, 500, 4_000_000, 500],
+    )  # fmt: skip
+    question = Question(0.0, 0.0, times[0], START_US, pad_us=0)
+    assert_same(trails_of(fixes), [question])
+    assert Matcher(trails_of(fixes)).answer([question], "index").counts().tolist() == [[0, 0, 1, 0]]
 
 
 def test_no_crime_and_no_wearer():
