@@ -1,5 +1,6 @@
 """The match of many crimes with many wearers: both plans beside duckdb, polars, geopandas and numpy on the same city, and one
-crime against all; answers compared. `python -m benchmarks.bench_match 20000 30` asks a larger city (wearers, days).
+crime against all; answers compared. `python -m benchmarks.bench_match 2000 365` asks a larger city (wearers, days), and
+`python -m benchmarks.bench_match 20000 30 single` only one crime after the other.
 
 Peers say who is placed, which takes one fix at a time; nobody else says who is possible and who is excluded, so for that
 there is only a loop in Python. One thread means one processor. Memory is what a candidate held at most beyond the columns.
@@ -78,10 +79,11 @@ def bench(n_rounds: int = 3) -> list[Row]:
     return found
 
 
-def large(n_wearers: int, n_days: int, n_rounds: int = 3) -> list[Row]:
-    """Rows of the report for a city that fills the memory."""
+def large(n_wearers: int, n_days: int, *, only_single: bool = False, n_rounds: int = 3) -> list[Row]:
+    """Rows of the report for a city that fills the memory; those of one crime after the other come first."""
     whole = town(n_wearers, n_days)
-    return told(single(whole)) + [row for part in (batch, scan_rate, expected) for row in told(part(whole, n_rounds))]
+    parts = () if only_single else (batch, scan_rate, expected)
+    return told(single(whole)) + [row for part in parts for row in told(part(whole, n_rounds))]
 
 
 def told(found: list[Row]) -> list[Row]:
@@ -318,7 +320,7 @@ def _installed(package: str) -> bool:
 
 if __name__ == "__main__":
     n_wearers, n_days = (int(text) for text in sys.argv[1:3])
-    found = large(n_wearers, n_days)
+    found = large(n_wearers, n_days, only_single="single" in sys.argv[3:])
     keep(f"match_{n_wearers}x{n_days}", found)
     print(machine())
     print(table(found))
