@@ -80,7 +80,8 @@ class Matcher:
             np.concatenate(columns)
             for columns in zip(*found, self._off(crimes), self._doubted_by_strays(crimes), strict=True)
         )
-        order = np.lexsort((code, wearer, crime))
+        pair = crime.astype(np.int64) * len(self.trails) + wearer
+        order = np.argsort(pair * 8 + code, kind="stable")  # they come in long runs, which this merges
         crime, wearer, code = crime[order], wearer[order], code[order]
         once = np.append(True, (np.diff(crime) != 0) | (np.diff(wearer) != 0))[: len(crime)]
         return self._verdicts(questions, crimes, crime[once], wearer[once], code[once])
@@ -173,14 +174,21 @@ class Matcher:
 def near_by_index(crimes: Crimes, tracks: Tracks, hours: Hours) -> list[Coded]:
     """Pairs that are not surely excluded by where the wearer was, by the hours' summaries; a thread a core."""
 
+    order = np.argsort(crimes.rows[:, 2], kind="stable").astype(np.int32)  # what one has read, the next one finds at hand
+    crimes = crimes.take(order)
+
     def some_crimes(first: int, stop: int) -> list[Coded]:
         coded = by_hours(crimes.take(slice(first, stop)), tracks, hours, 0, tracks.n_wearers)
-        return [(crime + np.int32(first), wearer, code) for crime, wearer, code in coded]
+        return [(order[first:stop][crime], wearer, code) for crime, wearer, code in coded]
+
+    def some_wearers(first: int, stop: int) -> list[Coded]:
+        coded = by_hours(crimes, tracks, hours, first, stop)
+        return [(order[crime], wearer, code) for crime, wearer, code in coded]
 
     if len(crimes) >= _MANY_CRIMES:
         return in_threads(some_crimes, len(crimes))
     few = max(1, _WORTH_A_THREAD // crimes.n_hours)
-    return in_threads(lambda first, stop: list(by_hours(crimes, tracks, hours, first, stop)), tracks.n_wearers, few)
+    return in_threads(some_wearers, tracks.n_wearers, few)
 
 
 def near_by_scan(crimes: Crimes, tracks: Tracks) -> list[Coded]:

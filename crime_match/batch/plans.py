@@ -54,7 +54,7 @@ class Crimes(NamedTuple):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, part: slice) -> Crimes:
+    def take(self, part: slice | NDArray[np.int32]) -> Crimes:
         """Some of them."""
         return Crimes(self.rows[part], self.shapes[part], self.max_speed_mps)
 
