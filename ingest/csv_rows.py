@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import compress
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -63,7 +64,8 @@ class _Reading:
             {key: np.array(column, np.float64) for key, column in self.columns.items()},
             np.array(self.source, np.int32), np.array(self.received_s, np.int64),
         )  # fmt: skip
-        fixes, _, doubts = assemble(raw)
+        fixes, good, doubts = assemble(raw)
+        self.faults.keep(compress((row.row for row in self.rows), good))
         for doubt in doubts:
             row = self.rows[doubt.row]
             text = row.fields[self.at[doubt.field]] or None

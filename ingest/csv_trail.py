@@ -46,6 +46,7 @@ def read_csv(data: bytes, faults: Faults, tz: ZoneInfo | None = None) -> Fixes:
         fixes = _read_plain(body, table.names, tz)
         if fixes is not None:
             n_rows = len(fixes)
+            faults.keep(range(row + 1, row + 1 + n_rows))
         elif len(body) > SMALL and b'"' not in body:  # a fault somewhere in it: look for it in halves
             cut = body.find(b"\n", len(body) // 2) + 1 or len(body)
             if cut < len(body):

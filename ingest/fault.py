@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from engine.errors import InputError
@@ -37,11 +37,15 @@ OnFault = Callable[[Fault], object]
 
 
 class Faults:
-    """Takes the faults of one reading: hands them on, or keeps the first and counts."""
+    """Takes the faults of one reading: hands them on, or keeps the first and counts.
 
-    def __init__(self, file: str, on_fault: OnFault | None = None) -> None:
+    `rows` takes the other half, the rows that the fixes came from, where somebody asks for them.
+    """
+
+    def __init__(self, file: str, on_fault: OnFault | None = None, rows: list[Iterable[int]] | None = None) -> None:
         self.file = file
         self.count = 0
+        self._rows = rows
         self._on_fault = on_fault
         self._first: Fault | None = None
 
@@ -53,6 +57,11 @@ class Faults:
             self._on_fault(fault)
         elif self._first is None or (fault.row, fault.line) < (self._first.row, self._first.line):
             self._first = fault
+
+    def keep(self, rows: Iterable[int]) -> None:
+        """The rows (lines, where the file has no rows) of the next fixes that are given back, in the order of these."""
+        if self._rows is not None:
+            self._rows.append(rows)
 
     def settle(self) -> None:
         """Raise the first fault as an InputError, saying how many more there are, unless somebody took them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,8 @@ class Gathered:
             {key: np.array(column, np.float64) for key, column in self._columns.items()},
             np.array(self._source, np.int32), np.array(self._received_s, np.int64),
         )  # fmt: skip
-        fixes, _, doubts = assemble(raw)
+        fixes, good, doubts = assemble(raw)
+        self._faults.keep(compress((place.row for place, _ in self._origins), good))
         for doubt in doubts:
             place, origin = self._origins[doubt.row]
             name, value = (doubt.field, doubt.value)

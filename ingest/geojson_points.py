@@ -33,19 +33,19 @@ def is_geojson(value: Any) -> bool:
     return isinstance(value, dict) and value.get("type") in TYPES
 
 
-def features_of(items: Iterable[Item], file: str) -> Iterator[tuple[int, Any]]:
+def features_of(items: Iterable[Item], file: str) -> Iterator[Item]:
     """All features with their line, those of collections one by one."""
     for item in items:
         whole = item.value
         if not isinstance(whole, dict) or whole.get("type") != "FeatureCollection":
-            yield item.line, whole
+            yield item
             continue
         _check_reference(whole, file)
         features = whole.get("features")
         if not isinstance(features, list):
             raise InputError("a FeatureCollection without a list of features", place=file, expected=_TRAIL)
         for feature in features:
-            yield item.line, feature
+            yield item._replace(value=feature)
 
 
 def _check_reference(collection: dict[str, Any], file: str) -> None:

@@ -25,18 +25,25 @@ def read_geojson(items: Iterable[Item], faults: Faults, stem: str, tz: ZoneInfo 
     """
     gathered = Gathered(faults, KEYS, _as_written)
     row = 0
-    for number, (line, feature) in enumerate(features_of(items, faults.file), start=1):
-        refuse_zone(feature, number, faults.file)
+    for number, item in enumerate(features_of(items, faults.file), start=1):
+        refuse_zone(item.value, number, faults.file)
         try:
-            points = points_of(feature)
+            points = _points(item)
         except InputError as error:
             row += 1
-            gathered.refuse(Place(row, line, _where(row, number)), error, "bad_feature")
+            code = "bad_feature" if item.error is None else "bad_json"
+            gathered.refuse(Place(row, item.line, _where(row, number)), error, code)
             continue
         for point in points:
             row += 1
-            _add(point, gathered, Place(row, line, _where(row, number)), stem, tz)
+            _add(point, gathered, Place(row, item.line, _where(row, number)), stem, tz)
     return gathered.fixes()
+
+
+def _points(item: Item) -> list[Point]:
+    if item.error is not None:
+        raise item.error
+    return points_of(item.value)
 
 
 def _where(row: int, number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import compress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -77,7 +78,8 @@ def _fixes(
     time_us = np.array(times, np.int64)
     unknown = np.zeros(len(times), np.int32)
     raw = Raw(tuple(devices), np.array(device, np.int32), time_us, values, unknown, time_us // SECOND_US)
-    fixes, _, doubts = assemble(raw)
+    fixes, good, doubts = assemble(raw)
+    faults.keep(compress((row for row, _, _ in kept), good))
     for doubt in doubts:
         row, where, _ = kept[doubt.row]
         fault = Fault(row, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected)

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.errors import InputError
-from ingest.fault import Faults, from_error
 from ingest.json_text import read_json
 
 _WRAPPERS = ("data", "locations")  # the recorder's REST answer, and what its `ocat` and some loggers write
@@ -15,22 +14,23 @@ _AROUND = b" \t\r\x1e"  # \x1e begins an entry of a JSON text sequence (RFC 7464
 
 
 class Item(NamedTuple):
-    """One entry: counted from 1, and the line it is on where each line is an entry, else 0."""
+    """One entry: counted from 1, and the line it is on where each line is an entry, else 0; `error` where it is no JSON."""
 
     row: int
     line: int
     value: Any
+    error: InputError | None = None
 
 
-def items_of(data: bytes, faults: Faults) -> list[Item]:
-    """The entries in order; lines that are no JSON go to `faults`; InputError where the file as a whole is none."""
+def items_of(data: bytes, file: str) -> list[Item]:
+    """The entries in order, lines that are no JSON with their error; InputError where the file as a whole is none."""
     lines = _lines(data)
     if lines is not None:
-        return list(_items_of_lines(lines, faults))
+        return list(_items_of_lines(lines))
     try:
         value = read_json(data.strip(_AROUND + b"\n"))
     except InputError as error:
-        raise error.at(faults.file) from None
+        raise error.at(file) from None
     return [Item(row, 0, entry) for row, entry in enumerate(_unwrapped(value), start=1)]
 
 
@@ -57,7 +57,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _items_of_lines(lines: list[bytes], faults: Faults) -> Iterator[Item]:
+def _items_of_lines(lines: list[bytes]) -> Iterator[Item]:
     row = 0
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -66,7 +66,7 @@ def _items_of_lines(lines: list[bytes], faults: Faults) -> Iterator[Item]:
             entries = _unwrapped(read_json(line))
         except InputError as error:
             row += 1
-            faults.add(from_error(error, row, number, "bad_json"))
+            yield Item(row, number, None, error)
             continue
         for entry in entries:
             row += 1

@@ -20,14 +20,15 @@ _EXPECTED = "GeoJSON points, or OwnTracks objects with _type"
 
 def read_json_trail(data: bytes, faults: Faults, stem: str, tz: ZoneInfo | None = None) -> Fixes:
     """The fixes of a JSON file; an empty list has none. InputError where it is JSON of another kind."""
-    items = items_of(data, faults)
+    items = items_of(data, faults.file)
     for item in islice(items, _LOOKED_AT):
         if is_geojson(item.value):
             return read_geojson(items, faults, stem, tz)
         if isinstance(item.value, dict) and "_type" in item.value:
             return read_owntracks(items, faults, stem)
     if items:
-        raise InputError(f"this is JSON, not a trail ({_shape(items[0].value)})", place=faults.file, expected=_EXPECTED)
+        first = next((item for item in items if item.error is None), items[0])
+        raise InputError(f"this is JSON, not a trail ({_shape(first.value)})", place=faults.file, expected=_EXPECTED)
     return Fixes.empty()
 
 

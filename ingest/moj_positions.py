@@ -37,7 +37,10 @@ def read_positions(data: bytes, faults: Faults, stem: str, tz: ZoneInfo | None =
     table = table_of(data, faults.file, [name for names in NAMES.values() for name in names], ())
     at = columns_of(table, faults.file)
     fixes = _read_plain(table, at, stem, tz)
-    return read_rows(table, at, faults, stem, tz) if fixes is None else fixes
+    if fixes is None:
+        return read_rows(table, at, faults, stem, tz)
+    faults.keep(range(1, len(fixes) + 1))
+    return fixes
 
 
 def _read_plain(table: Table, at: Mapping[str, int], stem: str, tz: ZoneInfo | None) -> Fixes | None:

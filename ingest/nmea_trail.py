@@ -74,7 +74,8 @@ def _fixes(readings: Readings, device: str, faults: Faults) -> Fixes:
     source = np.full(len(order), SOURCES["gps"], np.int32)
     raw = Raw((device,), np.zeros(len(order), np.int32), time_us, {key: column[order] for key, column in values.items()},
               source, time_us // SECOND_US)  # fmt: skip
-    fixes, _, doubts = assemble(raw)
+    fixes, good, doubts = assemble(raw)
+    faults.keep(line[good])
     for doubt in doubts:
         faults.add(Fault(0, doubt.code, doubt.field, doubt.value, doubt.message, doubt.expected, line=int(line[doubt.row])))
     return fixes

@@ -28,6 +28,9 @@ def read_owntracks(items: Iterable[Item], faults: Faults, stem: str) -> Fixes:
     gathered = Gathered(faults, _KEYS, _as_written)
     for item in items:
         place = Place(item.row, item.line)
+        if item.error is not None:
+            gathered.refuse(place, item.error, "bad_json")
+            continue
         try:
             document = item.value
             if type_of(document) != "location" or is_ping(document):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import compress
 from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
@@ -77,7 +78,9 @@ def _fixes(
                for key in Values._fields if key != "time"}  # fmt: skip
     time_us = np.array(times, np.int64)
     unknown = np.zeros(len(times), np.int32)
-    fixes, _, doubts = assemble(Raw(devices, np.array(device, np.int32), time_us, columns, unknown, time_us // SECOND_US))
+    raw = Raw(devices, np.array(device, np.int32), time_us, columns, unknown, time_us // SECOND_US)
+    fixes, good, doubts = assemble(raw)
+    faults.keep(compress(lines, good))
     for doubt in doubts:
         name = NAMES.get(doubt.field, doubt.field)
         fault = Fault(0, doubt.code, name, doubt.value, doubt.message, doubt.expected, line=lines[doubt.row])

@@ -60,9 +60,13 @@ class ParquetTrail:
             row = stop
         row, names = groups[0][1] if groups else 0, Names()
         for table in self._tables([k for k, _ in groups], self._told([k for k, _ in groups])):
-            fixes = plain_fixes(table, names)
-            yield row + len(table), _checked_fixes(table, row, faults, self._tz) if fixes is None else fixes
+            fixes, first = plain_fixes(table, names), row
             row += len(table)
+            if fixes is None:
+                fixes = _checked_fixes(table, first, faults, self._tz)
+            else:
+                faults.keep(range(first + 1, row + 1))
+            yield row, fixes
 
     def names_and_times(self) -> Iterator[tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int64]] | None]:
         """Of each piece the devices' names, each row's index in them and its time [us]; None where they are not plain."""
@@ -266,6 +270,7 @@ def _settle(raw: Raw, bad: dict[int, Fault], row: int, faults: Faults) -> Fixes:
         faults.add(bad[index]._replace(row=row + index + 1))
     fine = np.ones(len(good), np.bool_)
     fine[list(bad)] = False
+    faults.keep(row + 1 + np.flatnonzero(fine))
     return fixes if not bad else keep(fixes, fine[good])
 
 

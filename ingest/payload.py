@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from engine.errors import InputError
 from engine.events import DeviceEvent
@@ -22,7 +23,7 @@ from ingest.message import Message
 from ingest.owntracks import NAMES, is_ping, last_will_s, location, type_of
 from ingest.quarantine import Quarantined
 from ingest.readings import EVENTS, FIXES, Entry, entries_of, is_packed, joined, plain_columns, read_quickly
-from ingest.rows import WIDTH, Rows
+from ingest.rows import WIDTH, Origin, Rows
 from ingest.time_texts import parse_value
 from ingest.topics import FIXES as FIX_TOPIC
 from ingest.topics import OWNTRACKS, OWNTRACKS_OTHER, REFUSED, route_of
@@ -194,6 +195,20 @@ def decode(topic: str, payload: bytes, received_s: int) -> Decoded:
 
 def decode_batch(messages: Iterable[Message]) -> Decoded:
     """Many payloads in order of arrival; one bad entry of a good list is quarantined alone. Never raises."""
+    batch = _taken(messages)
+    fixes, _ = _fixes(batch)
+    return Decoded(fixes, batch.events, batch.quarantined, batch.seqs, batch.heard, dict(batch.ignored),
+                   batch.n_ignored_received)  # fmt: skip
+
+
+def decode_fixes(messages: Iterable[Message]) -> tuple[Fixes, list[Origin]]:
+    """The fixes of many payloads as `decode_batch` gives them, and where each of them came from."""
+    batch = _taken(messages)
+    fixes, kept = _fixes(batch)
+    return fixes, batch.rows.origins(np.flatnonzero(kept).tolist())
+
+
+def _taken(messages: Iterable[Message]) -> _Batch:
     batch = _Batch()
     for single, run in groupby(messages, _is_single_fix):
         if single:
@@ -202,9 +217,7 @@ def decode_batch(messages: Iterable[Message]) -> Decoded:
         else:
             for message in run:
                 batch.take(message)
-    fixes = _fixes(batch) if len(batch.rows) else Fixes.empty()
-    return Decoded(fixes, batch.events, batch.quarantined, batch.seqs, batch.heard, dict(batch.ignored),
-                   batch.n_ignored_received)  # fmt: skip
+    return batch
 
 
 def _is_single_fix(message: Message) -> bool:
@@ -216,18 +229,21 @@ def _pieces(messages: list[Message]) -> Iterator[list[Message]]:
     return (messages[start : start + _AT_ONCE] for start in range(0, len(messages), _AT_ONCE))
 
 
-def _fixes(batch: _Batch) -> Fixes:
+def _fixes(batch: _Batch) -> tuple[Fixes, NDArray[np.bool_]]:
+    """The good fixes, and the mask (n,) of the rows they are; what is wrong with the others goes to quarantine."""
+    if not len(batch.rows):
+        return Fixes.empty(), np.zeros(0, np.bool_)
     fixes, good, errors = batch.rows.to_fixes()
     fine = np.ones(len(good), np.bool_)
     for index in sorted(errors):
-        message, position, device = batch.rows.origin(index)
+        ((message, position, device),) = batch.rows.origins([index])
         error = errors[index]
         if route_of(message.topic).kind == OWNTRACKS:
             error = InputError(error.message, field=NAMES.get(error.field, error.field), value=error.value,
                                expected=error.expected)  # fmt: skip
         batch.refuse(message, device, _entry_data(message.payload, position), error, position)
         fine[index] = False
-    return keep(fixes, fine[good]) if errors else fixes
+    return (keep(fixes, fine[good]) if errors else fixes), fine
 
 
 def _entry_data(payload: bytes, index: int) -> bytes:

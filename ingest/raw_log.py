@@ -55,6 +55,15 @@ class RawLog:
             self._append_to(day, group)
         return self._n
 
+    def turn(self, now_us: int) -> str:
+        """The day that is written now. It begins with `now_us` [us UTC] even if nothing has come yet: those before are closed.
+
+        Nearly free where no day has ended.
+        """
+        if now_us >= self._day_ends_us:
+            self._open(max(to_iso(now_us)[:10], self._day))
+        return self._day
+
     def flush(self) -> None:
         """Everything appended so far is on the disk when this returns."""
         if self._file is not None:
@@ -82,7 +91,7 @@ class RawLog:
         if not path.exists():
             raise InputError("no raw log of that day", field="day", value=day)
         self.flush()
-        _rewrite(path, _erased(path, n))
+        rewrite(path, _erased(path, n))
         if day == self._day:
             self._open(day)
 
@@ -147,7 +156,7 @@ class RawLog:
             last, end = _last_record(path)
             if end < path.stat().st_size:
                 self.torn.append(_cut(path, end))
-            self._day = max(self._day, path.stem.removeprefix("raw-"))
+            self._day = max(self._day, day_of(path))
             if last is not None:
                 self._n, self._chain = last.n, last.chain
                 return
@@ -156,6 +165,11 @@ class RawLog:
 def day_files(folder: Path) -> list[Path]:
     """The files of the log, oldest day first."""
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def day_of(path: Path) -> str:
+    """The day of a file of the log, or of its root: 2026-11-22."""
+    return path.name[4:14]
 
 
 def _end_us(day: str) -> int:
@@ -241,7 +255,8 @@ def _erased(path: Path, n: int) -> Iterable[bytes]:
         raise InputError("no such message", place=path.name, field="n", value=n)
 
 
-def _rewrite(path: Path, lines: Iterable[bytes]) -> None:
+def rewrite(path: Path, lines: Iterable[bytes]) -> None:
+    """Put a file in place of another, whole or not at all, on the disk when this returns."""
     new = path.with_name(path.name + ".new")
     try:
         with new.open("wb") as out:

@@ -1,4 +1,4 @@
-"""One line of the raw log: how it is written, read and chained.
+"""One line of the raw log, and the lines of a file: how they are written, read and chained.
 
 `chain` = SHA-256(chain before || SHA-256(canonical form)), where the canonical form is the JSON list of n, received,
 topic and the payload's SHA-256. The payload itself is not in it, so that the chain holds when a payload is erased.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -16,14 +18,19 @@ GENESIS = "0" * 64
 """The chain before the first message of all."""
 
 
-class Record(msgspec.Struct, forbid_unknown_fields=True):
-    """One message as kept, keys in their order on the line; `payload` is base64, None once erased."""
+class Head(msgspec.Struct):
+    """All of a record but its payload."""
 
     n: int
     received: str
     topic: str
     sha256: str
     chain: str
+
+
+class Record(Head, forbid_unknown_fields=True):
+    """One message as kept, keys in their order on the line; `payload` is base64, None once erased."""
+
     payload: str | None
 
 
@@ -34,6 +41,7 @@ class Broken(NamedTuple):
 
 
 _DECODER = msgspec.json.Decoder(Record)
+_HEADS = msgspec.json.Decoder(Head)
 _encode = msgspec.json.encode
 
 
@@ -46,8 +54,13 @@ def record_of(n: int, received: str, topic: str, payload: bytes, before: str) ->
 
 def chain_of(n: int, received: str, topic: str, digest: str, before: str) -> str:
     """The chain value of a message after the chain value `before`."""
-    canonical = hashlib.sha256(_encode((n, received, topic, digest))).digest()
+    canonical = hashlib.sha256(canonical_of(n, received, topic, digest)).digest()
     return hashlib.sha256(bytes.fromhex(before) + canonical).hexdigest()
+
+
+def canonical_of(n: int, received: str, topic: str, digest: str) -> bytes:
+    """The canonical form of a message: what is chained, and what a leaf of the day's tree holds."""
+    return _encode((n, received, topic, digest))
 
 
 def line_of(record: Record) -> bytes:
@@ -67,6 +80,32 @@ def read_line(line: bytes) -> Record | Broken:
     if payload is not None and hashlib.sha256(payload).hexdigest() != record.sha256:
         return Broken("the payload does not have its sha256")
     return record
+
+
+def read_head(line: bytes) -> Head | Broken:
+    """The record of a line without its payload, nothing of it checked: for those who check the root it leads to."""
+    try:
+        return _HEADS.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return Broken(f"not a record: {str(error)[:120]}")
+
+
+def records_of(path: Path) -> Iterator[tuple[int, Record | Broken]]:
+    """The lines of a file, numbered from 1."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            yield number, read_line(line) if line.endswith(b"\n") else Broken("torn: has no end")
+
+
+def break_between(before: Head | None, record: Record) -> str:
+    """What is wrong with a record after another, in words; nothing where it may be the first or follows."""
+    if before is None:
+        if record.n != 1:
+            return ""  # older days are gone: here the chain is taken up
+        return "" if follows(record, GENESIS) else "does not begin the chain"
+    if record.n != before.n + 1:
+        return f"message {record.n} comes after message {before.n}"
+    return "" if follows(record, before.chain) else f"does not follow from message {before.n}"
 
 
 def follows(record: Record, before: str) -> bool:

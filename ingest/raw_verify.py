@@ -1,21 +1,25 @@
-"""Verification of the raw log: every line, every payload's hash, the numbers and the chain over all days."""
+"""Verification of the raw log: every line, every payload's hash, the numbers, the chain over all days, and the roots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.errors import InputError
 from ingest.fault import Fault
-from ingest.raw_log import day_files
-from ingest.raw_record import GENESIS, Broken, Record, follows, read_line
+from ingest.raw_log import day_files, day_of
+from ingest.raw_record import Broken, Record, break_between, records_of
+from ingest.raw_root import DaySum, Root, hash_of_root, read_root, root_files, root_path, signature_path
 
 
 class Verification(NamedTuple):
     """`faults` in order, the first is the first broken line; `roots`: by day the chain value of its last line.
 
     `first_n` is 1 where the log is whole from its beginning; above 1 older days have been taken away, and the chain is
-    checked from the first line that is there.
+    checked from the first line that is there. `n_rooted` days have a root file, `n_signed` of them a signature (which is
+    not checked here: that needs the key); `unrooted` are closed days with messages and no root.
     """
 
     faults: list[Fault]
@@ -23,41 +27,84 @@ class Verification(NamedTuple):
     n_erased: int
     first_n: int
     roots: dict[str, str]
+    n_rooted: int = 0
+    n_signed: int = 0
+    unrooted: tuple[str, ...] = ()
 
 
 def verify(folder: str | Path) -> Verification:
-    """Check the log in a folder; a break is told once, and the lines after it are checked among themselves."""
-    faults: list[Fault] = []
-    roots: dict[str, str] = {}
-    n_messages = n_erased = first_n = 0
+    """Check the log in a folder; a break is told once, and the lines after it are checked among themselves.
+
+    Root files are checked against the lines of their day, and among themselves.
+    """
+    check = _Check(Path(folder))
+    for path in day_files(check.folder):
+        check.take(path)
+    return check.result()
+
+
+@dataclass
+class _Check:
+    """What has been found so far."""
+
+    folder: Path
+    faults: list[Fault] = field(default_factory=list)
+    root_faults: list[Fault] = field(default_factory=list)
+    n_messages: int = 0
+    n_erased: int = 0
+    first_n: int = 0
     before: Record | None = None
-    for path, line, record in _lines(Path(folder)):
-        if isinstance(record, Broken):
-            faults.append(Fault(0, "broken_line", "", None, record.reason, "", str(path), line))
-            continue
-        first_n = first_n or record.n
-        fault = _break_between(before, record)
+    chain: dict[str, str] = field(default_factory=dict)
+    roots: dict[str, Root] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for path in root_files(self.folder):
+            try:
+                self.roots[day_of(path)] = read_root(path)
+            except InputError as error:
+                self.root_faults.append(Fault(0, "broken_root", "", None, error.message, "", str(path)))
+
+    def take(self, path: Path) -> None:
+        """One day's file."""
+        root, total = self.roots.get(day_of(path)), DaySum()
+        for line, record in records_of(path):
+            if isinstance(record, Broken):
+                self.faults.append(Fault(0, "broken_line", "", None, record.reason, "", str(path), line))
+                continue
+            self._take_record(path, line, record)
+            if root is not None:
+                total.add(record)
+        if root is not None and total.close(root.day, root.before)[0] != root:
+            message = "its messages do not have the root that its root file says"
+            self.root_faults.append(Fault(0, "wrong_root", "root", root.root, message, "", str(path)))
+
+    def _take_record(self, path: Path, line: int, record: Record) -> None:
+        fault = break_between(self.before, record)
         if fault:
-            faults.append(Fault(0, "broken_chain", "chain", record.chain, fault, "", str(path), line))
-        n_messages += 1
-        n_erased += record.payload is None
-        roots[path.stem.removeprefix("raw-")] = record.chain
-        before = record
-    return Verification(faults, n_messages, n_erased, first_n, roots)
+            self.faults.append(Fault(0, "broken_chain", "chain", record.chain, fault, "", str(path), line))
+        self.first_n = self.first_n or record.n
+        self.n_messages += 1
+        self.n_erased += record.payload is None
+        self.chain[day_of(path)] = record.chain
+        self.before = record
+
+    def result(self) -> Verification:
+        """All of it."""
+        faults = [*self.faults, *self.root_faults, *_breaks_between(self.folder, self.roots)]
+        rooted = {day_of(path): path for path in root_files(self.folder)}
+        n_signed = sum(signature_path(path).exists() for path in rooted.values())
+        closed = {day_of(path) for path in day_files(self.folder)[:-1]}
+        unrooted = tuple(day for day in self.chain if day in closed - rooted.keys())
+        return Verification(
+            faults, self.n_messages, self.n_erased, self.first_n, self.chain, len(rooted), n_signed, unrooted
+        )
 
 
-def _break_between(before: Record | None, record: Record) -> str:
-    if before is None:
-        if record.n != 1:
-            return ""  # older days are gone: here the chain is taken up
-        return "" if follows(record, GENESIS) else "does not begin the chain"
-    if record.n != before.n + 1:
-        return f"message {record.n} comes after message {before.n}"
-    return "" if follows(record, before.chain) else f"does not follow from message {before.n}"
-
-
-def _lines(folder: Path) -> Iterator[tuple[Path, int, Record | Broken]]:
-    for path in day_files(folder):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield path, number, read_line(line) if line.endswith(b"\n") else Broken("torn: has no end")
+def _breaks_between(folder: Path, roots: dict[str, Root]) -> Iterator[Fault]:
+    """Root files that do not name the one before; before the first there may have been others, taken away."""
+    previous: Root | None = None
+    for day, root in roots.items():
+        if previous is not None and root.before != hash_of_root(previous):
+            message = f"does not follow from the root of {previous.day}"
+            yield Fault(0, "broken_root_chain", "before", root.before, message, "", str(root_path(folder, day)))
+        previous = root

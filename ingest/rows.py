@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -73,10 +73,10 @@ class Rows:
         """The number of a device, given in the order in which they are first seen."""
         return self.devices.setdefault(device, len(self.devices))
 
-    def origin(self, index: int) -> Origin:
-        """Where a row came from."""
+    def origins(self, rows: Iterable[int]) -> list[Origin]:
+        """Where these rows came from."""
         names = list(self.devices)
-        return Origin(self.messages[index], self.positions[index], names[self.device[index]])
+        return [Origin(self.messages[k], self.positions[k], names[self.device[k]]) for k in rows]
 
     def to_fixes(self) -> tuple[Fixes, NDArray[np.bool_], dict[int, InputError]]:
         """The rows without a fault in a value, the mask (n,) of these, and by row what is wrong with others.

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import sys
 import zlib
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import InputError
 from engine.fixes import Fixes, concat
@@ -34,6 +40,17 @@ _FOREIGN = (
 )  # fmt: skip
 
 
+class Traced(NamedTuple):
+    """Fixes with where they came from: the row (n,) of each, and the SHA-256 of the file's bytes as they were read.
+
+    A row is what faults count: data rows or points from 1; in an OwnTracks recorder file and an NMEA log it is the line.
+    """
+
+    fixes: Fixes
+    rows: NDArray[np.int64]
+    sha256: str
+
+
 def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Fixes:
     """The fixes of one file (`-` is standard input) in the order of the file; `tz` is the zone of times without one.
 
@@ -47,6 +64,27 @@ def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault |
     return fixes
 
 
+def read_trail_traced(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Traced:
+    """The same, with each fix's row and the hash of the bytes that were read (before gunzip), standard input too."""
+    name, data = _bytes_of(path)
+    rows: list[Iterable[int]] = []
+    faults = Faults(name, on_fault, rows)
+    fixes = _read(_gunzipped(name, data), faults, name, tz)
+    faults.settle()
+    numbers = np.fromiter(chain.from_iterable(rows), np.int64)
+    assert len(numbers) == len(fixes), "a reader that does not say which rows it kept"
+    return Traced(fixes, numbers, hashlib.sha256(data).hexdigest())
+
+
+def hash_of(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes as they lie on the disk, in hex; InputError where it is not readable."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", place=str(path)) from None
+
+
 def read_trails(paths: Iterable[str | Path], tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Fixes:
     """The fixes of several files, one after the other; same devices join, the order of files and rows is kept."""
     return concat([read_trail(path, tz, on_fault) for path in paths])
@@ -54,17 +92,25 @@ def read_trails(paths: Iterable[str | Path], tz: ZoneInfo | None = None, on_faul
 
 def read_bytes(path: str | Path) -> tuple[str, bytes]:
     """A file's name for messages and its bytes, gzip undone; `-` is standard input. InputError where it is not readable."""
+    name, data = _bytes_of(path)
+    return name, _gunzipped(name, data)
+
+
+def _bytes_of(path: str | Path) -> tuple[str, bytes]:
     name = "standard input" if str(path) == "-" else str(path)
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+        return name, sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", place=name) from None
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"damaged gzip: {error}", place=name) from None
-    return name, data
+
+
+def _gunzipped(name: str, data: bytes) -> bytes:
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"damaged gzip: {error}", place=name) from None
 
 
 def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import psycopg
 import structlog
@@ -19,6 +20,7 @@ from engine.times import Clock, system_clock
 from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.raw_log import RawLog
+from tagwatch.rooting import Rooting
 from tagwatch.session import SCHEMAS, Counts, Session
 from tagwatch.settings import Settings
 from tagwatch.warm import warm
@@ -43,6 +45,7 @@ class Service:
         self.ready = threading.Event()
         self._on_ready = on_ready
         self._failures = 0
+        self._rooting = Rooting(settings.raw_log.folder, settings.raw_log.key)
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start.
@@ -50,7 +53,7 @@ class Service:
         Kernels are compiled before the first message is asked for: no batch waits for a compiler.
         """
         warm()
-        with RawLog(self.settings.raw_log.folder) as raw_log:
+        with RawLog(self.settings.raw_log.folder) as raw_log, closing(self._rooting):
             while not self.stopping.is_set():
                 try:
                     self._serve(raw_log, wait_s)
@@ -77,6 +80,7 @@ class Service:
             if self._on_ready:
                 self._on_ready(session)
             while not self.stopping.is_set():
+                self._rooting.turn(raw_log, self.clock())
                 messages = subscriber.take(MOST_MESSAGES, TICK_S)
                 decoded = session.step(messages, raw_log)
                 if decoded is not None:

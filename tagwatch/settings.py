@@ -38,9 +38,10 @@ class Database(_Part):
 
 
 class RawLog(_Part):
-    """Folder of the hash-chained log of everything received."""
+    """Folder of the hash-chained log of everything received; the key that signs the roots of its days, empty for none."""
 
     folder: Path = Path("raw-log")
+    key: str = ""
 
 
 class Filter(_Part):

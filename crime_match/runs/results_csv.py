@@ -30,6 +30,10 @@ class People:
     def __init__(self, wearers: Mapping[str, Wearer] | None = None, managers: Mapping[str, str] | None = None) -> None:
         self._wearers, self._managers = wearers or {}, managers or {}
 
+    def wearer(self, wearer: str) -> Wearer | None:
+        """The wearer's record, None where there is none."""
+        return self._wearers.get(wearer)
+
     def name(self, wearer: str) -> str:
         """The wearer's name, or nothing."""
         known = self._wearers.get(wearer)

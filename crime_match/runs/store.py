@@ -53,6 +53,14 @@ class Result(NamedTuple):
     line: str
 
 
+class LineOf(NamedTuple):
+    """A line as it was written, with its run and the force of its crime."""
+
+    run: str
+    force: str
+    line: str
+
+
 class Made(NamedTuple):
     """When [us], by whom and why a run was made."""
 
@@ -102,6 +110,28 @@ def results_of(connection: Connection, run_id: str) -> Generator[Result]:
         cursor.execute(f"SELECT {', '.join(_RESULT[1:])} FROM run_result WHERE run = %s ORDER BY number", [run_id])
         for row in cursor:
             yield Result(*row)
+
+
+def lines_about(
+    connection: Connection, reference: str, wearer: str, force: str | None = None, run_id: str | None = None
+) -> list[LineOf]:
+    """The lines about a crime and a wearer, those of the run that was made last first."""
+    rows = connection.execute(
+        "SELECT run, force, line FROM run_result r WHERE reference = %(reference)s AND wearer = %(wearer)s"
+        " AND (%(force)s::text IS NULL OR force = %(force)s) AND (%(run)s::text IS NULL OR run = %(run)s)"
+        " ORDER BY (SELECT max(made_at) FROM run_made m WHERE m.run = r.run) DESC NULLS LAST, run, force",
+        {"reference": reference, "wearer": wearer, "force": force, "run": run_id},
+    )
+    return [LineOf(*row) for row in rows]
+
+
+def placed_at(connection: Connection, run_id: str, force: str, reference: str) -> list[tuple[str, str]]:
+    """Who is placed at a crime by a run, and the line that says it."""
+    return connection.execute(
+        "SELECT wearer, line FROM run_result WHERE run = %s AND force = %s AND reference = %s AND verdict = 'placed'"
+        " ORDER BY number",
+        [run_id, force, reference],
+    ).fetchall()
 
 
 def makings(connection: Connection, run_id: str) -> list[Made]:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from engine.errors import InputError, StoreError, TagwatchError, UnreachableError
-from tagwatch.cli import configure, crimes, deliver, handle, match, operate, question, review, runs, serve, trails
+from tagwatch.cli import configure, crimes, deliver, evidence, handle, match, operate, question, review, runs, serve, trails
 
 app = typer.Typer(
     name="tagwatch", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -28,6 +28,7 @@ for name in ("zones", "curfews", "proximities", "activations", "wearers", "teams
     app.add_typer(configure.group(name), name=name)
 app.add_typer(crimes.crimes, name="crimes")
 app.add_typer(runs.runs, name="runs")
+app.add_typer(evidence.evidence, name="evidence")
 app.add_typer(handle.alerts, name="alerts")
 app.add_typer(deliver.outbox, name="outbox")
 app.add_typer(operate.db, name="db")

@@ -74,7 +74,7 @@ def _from_files(given: Given, parameters: Parameters) -> Material:
     if given.crimes is None:
         raise InputError(field="--crimes", expected="a file of crimes, as the trails are files")
     crimes = _crimes_in_file(given.crimes, given, parameters)
-    people = _people(given, None)
+    people = people_of(given.wearers, given.teams, None)
     worn = read_activations(given.activations) if given.activations else None
     events = read_events(given.events, zone_of(given.tz)) if given.events else []
     plan = Activation("", "", -(2**62), percentile=given.percentile)
@@ -115,7 +115,7 @@ def _from_database(given: Given, parameters: Parameters, connection: Connection)
         say("tagwatch: the run is not recorded: without fixes it answers nothing")
         versions = {}
     trails = trails_of(fixes, conditions.activations, store.read_events(), settings.default_plan)
-    return Material(found, trails, _people(given, connection), versions, connection)
+    return Material(found, trails, people_of(given.wearers, given.teams, connection), versions, connection)
 
 
 def _crimes_in_file(path: str, given: Given, parameters: Parameters) -> list[Crime]:
@@ -153,7 +153,7 @@ def _asked_about(crimes: list[Crime], place: str, given: Given, parameters: Para
     return found
 
 
-def _people(given: Given, connection: Connection | None) -> People:
+def people_of(wearers_file: str | None, teams_file: str | None, connection: Connection | None) -> People:
     """Who is known, from the files that were named, else from the database; of a team's managers the probation's first."""
     from alerts.teams import read_teams
     from crime_match.runs.results_csv import People
@@ -162,16 +162,16 @@ def _people(given: Given, connection: Connection | None) -> People:
     from ingest.wearer_files import read_wearers
     from tagwatch.configuration import load_teams, read_json
 
-    if given.wearers:
-        wearers = read_wearers(given.wearers)
+    if wearers_file:
+        wearers = read_wearers(wearers_file)
     else:
         wearers = [Wearer(**row) for _, row in current(connection, "wearer").values()] if connection else []
-    teams = load_teams(connection)[0] if connection and not given.teams else []
-    if given.teams:
+    teams = load_teams(connection)[0] if connection and not teams_file else []
+    if teams_file:
         try:
-            teams = read_teams(read_json(given.teams))
+            teams = read_teams(read_json(teams_file))
         except InputError as fault:
-            raise fault.at(given.teams) from None
+            raise fault.at(teams_file) from None
     managers: dict[str, str] = {}
     for role in ("probation_manager", "police_manager"):
         for team in teams:

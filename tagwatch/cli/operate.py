@@ -121,4 +121,6 @@ def _raw_log(config: Any) -> str:
     found = verify(folder)
     if found.faults:
         raise StoreError(f"{folder}: {len(found.faults)} faults in the chain, the first: {found.faults[0]}")
-    return f"{folder}: {found.n_messages:,} messages, the chain holds"
+    roots = f"{found.n_rooted} days have a root, {found.n_signed} of them signed"
+    lacking = f", {len(found.unrooted)} closed days have none" if found.unrooted else ""
+    return f"{folder}: {found.n_messages:,} messages, the chain holds; {roots}{lacking}"

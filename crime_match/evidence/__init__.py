@@ -1,0 +1,1 @@
+"""The evidence pack: what a match says of one wearer and one crime, as documents that a court can check and re-run."""

@@ -1,0 +1,1 @@
+"""The maps of a pack as files: GeoJSON, GeoPackage, KML."""

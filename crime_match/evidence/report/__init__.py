@@ -1,0 +1,1 @@
+"""The report, the draft statement and the method: what a pack says to people who read it."""
