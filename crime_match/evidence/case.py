@@ -59,9 +59,9 @@ class Case:
     match: the line of the match as it was recorded (`Match.record`); crime, and the trail of the wearer that the pack carries
     (also beyond the window; flags, errors, activations, device events with it); run: algorithm, parameters, hashes of inputs;
     counts: all wearers of the run by verdict; others: those placed besides this one, the closest first; origins: of each fix
-    of the trail, None where it is not known, empty where of none is; configuration: versions of activations and wearers by name, as text; software: name and
-    version of everything the answer depends on; timezone: of the local times that are shown beside UTC; dated_us: the newest
-    of the inputs [us UTC], which is the pack's date.
+    of the trail, None where it is not known, empty where of none is; configuration: versions of activations and wearers by
+    name, as text; software: name and version of everything the answer depends on; timezone: of the local times that are
+    shown beside UTC; dated_us: the newest of the inputs [us UTC], which is the pack's date.
     """
 
     match: Mapping[str, Any]

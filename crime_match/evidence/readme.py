@@ -47,9 +47,12 @@ Without Tagwatch: unpack it, then
     sha256sum --check SHA256SUMS
     openssl cms -verify -binary -inform DER -in manifest.sig -content manifest.json -noverify -out /dev/null
 
-The second line is for a pack signed with an RSA key (few programs know Ed25519 in this form). It says that the signature is
-right, not whose key it is: compare the certificate's fingerprint with the one that its owner tells you. The date above, and
-the one in the signature of the PDF, is that of the newest input, not of the moment at which somebody signed. To compute the answer yourself, in the unpacked folder:
+The second line is for a pack signed with an RSA key (few programs know Ed25519 in this form). It says that the
+signature is right, not whose key it is: compare the certificate's fingerprint with the one that its owner tells you.
+The date above, and the one in the signature of the PDF, is that of the newest input, not of the moment at which
+somebody signed.
+
+To compute the answer yourself, in the unpacked folder:
 
     tagwatch match --crimes record/crimes.csv --trails record/fixes.csv \\
         --activations record/activations.csv --events record/events.csv {options}
