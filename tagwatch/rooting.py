@@ -69,7 +69,7 @@ def _signs(key: str, password: bytes | None) -> Callable[[bytes], bytes] | None:
 def main(words: Sequence[str]) -> int:
     """What the process does; the password of the key is in the environment."""
     try:
-        made = roots_in(Path(words[0]), *words[1:2])
+        made = roots_in(Path(words[0]), words[1] if len(words) > 1 else "")
     except TagwatchError as error:
         print(error, file=sys.stderr)
         return 1
