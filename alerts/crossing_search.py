@@ -4,6 +4,7 @@ its beginning takes the search up where it becomes whole."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,14 @@ from engine.times import SECOND_US, parse_time
 from geofence.crossing import CROSSING, LONGEST_US, STRETCH, STRETCH_BOX, clear_sigmas, find_crossings, find_stretches
 from geofence.filter import Columns
 
-_CLEAR = clear_sigmas(TAILS)
 _ROOM = 64
 _MUCH = 8 * STRETCH
+
+
+@cache
+def clear_circles() -> NDArray[np.float64]:
+    """By error model the radius of a circle that must keep off a zone for its fix to be clear of it [core sigmas]."""
+    return clear_sigmas(TAILS)
 
 
 class Passage(NamedTuple):
@@ -70,7 +76,7 @@ def searched(scene: Scene) -> Searched:
     n = len(scene.trail)
     if done.n_seen < n:
         columns = Columns(*(scene.trail.column(name) for name in Columns._fields))
-        rules = flags.WEIGHTLESS, TAILS, _CLEAR, scene.watch.settings.correlation_s
+        rules = flags.WEIGHTLESS, TAILS, clear_circles(), scene.watch.settings.correlation_s
         room: NDArray[Any] = np.empty(_ROOM, CROSSING)
         place, start = scene.slot.subject.place, done.start
         where = place, scene.watch.places, room, _stretches(scene, columns, start), scene.watch.check.bounds.outer[place]
@@ -153,5 +159,5 @@ def _stretches(scene: Scene, columns: Columns, start: int) -> NDArray[Any]:
     stretches: NDArray[Any] = scene.settled.get("stretches", np.empty(0, STRETCH_BOX))
     if len(stretches) != n:
         stretches = scene.settled["stretches"] = np.empty(n, STRETCH_BOX)
-        find_stretches(columns, flags.WEIGHTLESS, _CLEAR, stretches)
+        find_stretches(columns, flags.WEIGHTLESS, clear_circles(), stretches)
     return stretches

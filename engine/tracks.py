@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.track_kernels import fill_joining
@@ -96,6 +96,7 @@ def _error_rows(
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.bool_]]:
     """Which row of the distinct errors each fix has; the radii of these rows, and whether they are of masts."""
     key = (circle_cm.astype(np.int64) << 32) | (exclusion_cm.astype(np.int64) << 1) | by_mast
-    row, keys = pd.factorize(key)
+    found = pa.array(key).dictionary_encode()
+    row, keys = found.indices.to_numpy(), found.dictionary.to_numpy()
     radii_cm = np.column_stack([keys >> 32, (keys & 0xFFFF_FFFF) >> 1]).astype(np.int32).reshape(-1, 2)
     return row.astype(np.uint16 if len(keys) <= 2**16 else np.int32), radii_cm, (keys & 1).astype(np.bool_)

@@ -42,6 +42,11 @@ class Proof(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """The canonical form of the message: the leaf."""
         return canonical_of(self.n, self.received, self.topic, self.sha256)
 
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """As a fix names where it came from: the file of the raw log, the SHA-256 of the canonical form, the number."""
+        return f"raw-{self.root.day}.jsonl", hashlib.sha256(self.canonical).hexdigest(), self.n
+
     def to_json(self) -> bytes:
         """One line of JSON, keys sorted, with its end."""
         return msgspec.json.encode(self, order="sorted") + b"\n"
@@ -53,7 +58,7 @@ def read_proof(line: bytes) -> Proof:
         proof = msgspec.json.decode(line, type=Proof)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"not a proof: {str(error)[:120]}") from None
-    if proof.to_json() != line:
+    if not _is_written(proof, line):
         raise InputError("not written as a proof is")
     return proof
 
@@ -97,6 +102,13 @@ def holds(proof: Proof) -> list[str]:
     if hash_of_root(proof.root) != proof.root_sha256:
         wrong.append("the root file does not have its sha256")
     return wrong
+
+
+def _is_written(proof: Proof, line: bytes) -> bool:
+    try:
+        return proof.to_json() == line
+    except (OverflowError, UnicodeEncodeError):  # a number or a text that JSON can hold and we never write
+        return False
 
 
 def _summed(path: Path, wanted: Collection[int]) -> tuple[DaySum, dict[int, Record]]:

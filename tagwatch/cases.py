@@ -30,6 +30,7 @@ from tagwatch.matching import match_crimes, presence_about, run_of
 
 SOFTWARE = ("tagwatch", "numba", "numpy", "pyproj", "convertbng", "typst", "pyhanko", "python-docx")
 """Whose versions a verdict, or the bytes of a member, may depend on."""
+_MOST_NAMES = 5
 Trace = Callable[[Fixes], tuple[Sequence[Origin | None], Mapping[str, bytes]]]
 """Where fixes came from, empty where it is not known; and members of the pack that prove it."""
 
@@ -66,14 +67,18 @@ def _software() -> dict[str, str]:
 def matched_in(trails: Trails, crime: Crime, wearer: str, parameters: Parameters, timezone: str = LONDON) -> Matched:
     """The match of trails that were read from files. InputError where nobody of that name is in them."""
     if wearer not in trails.wearers:
-        known = f"one of the {len(trails)} wearers of the trails and activations"
-        raise InputError(field="--wearer", value=wearer, expected=known)
+        raise InputError(field="--wearer", value=wearer, expected=_known(trails.wearers))
     [found] = match_crimes(trails, [crime], parameters, only=(PLACED,), timezone=timezone)
     mine = [match for match in found.matches if match.wearer == wearer]
     match = mine[0] if mine else match_of(parameters.ask(crime), trails.of(wearer), presence_about, None, crime)
     others = [match.record() for match in found.matches if match.wearer != wearer]
     run = run_of([crime], trails, parameters, timezone=timezone)
     return Matched(run, crime, match.record(), found.counts, others_of(others))
+
+
+def _known(wearers: Sequence[str]) -> str:
+    names = ", ".join(sorted(wearers)[:_MOST_NAMES]) + ", ..." * (len(wearers) > _MOST_NAMES)
+    return f"one of the {len(wearers)} wearers of the trails and activations ({names}); without activations a device is one"
 
 
 def others_of(matches: Sequence[Mapping[str, Any]]) -> list[Other]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,11 +16,10 @@ from crime_match.crimes.crime import Crime
 from crime_match.crimes.files import read_crimes
 from crime_match.evidence.manifest import RECOMPUTED
 from crime_match.evidence.signed_members import check_signatures
-from crime_match.evidence.verify import Finding, Verification, verify
+from crime_match.evidence.verify import Anew, Finding, Verification, refuse_algorithm, verify
 from crime_match.near import match_of
 from crime_match.question import Parameters
 from crime_match.runs.results_csv import guarded
-from crime_match.runs.run import ALGORITHM
 from crime_match.trails import WearerTrail
 from engine.activations import FOREVER_US, Activation
 from engine.errors import InputError
@@ -29,6 +27,7 @@ from engine.events import DeviceEvent
 from engine.times import EARLIEST_US, HOUR_US, LATEST_US, SECOND_US, to_iso
 from ingest.activation_files import COLUMNS as ACTIVATION_COLUMNS
 from ingest.activation_files import read_activations
+from ingest.csv_trail import COLUMNS as FIX_COLUMNS
 from ingest.csv_trail import write_csv
 from ingest.event_files import COLUMNS as EVENT_COLUMNS
 from ingest.event_files import read_events
@@ -39,6 +38,9 @@ from tagwatch.provenance import findings
 MARGINS_US = (6 * HOUR_US, 48 * HOUR_US, 28 * 24 * HOUR_US, LATEST_US)
 """So far on both sides of the window a pack carries fixes: the least that gives the match again."""
 CRIME_COLUMNS = ("force", "reference", "type", "from", "to", "lat", "lon", "uncertainty_m", "text")
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "crimes": CRIME_COLUMNS, "fixes": FIX_COLUMNS, "activations": ACTIVATION_COLUMNS, "events": EVENT_COLUMNS
+}  # fmt: skip
 
 
 def record_of(crime: Crime, trail: WearerTrail, parameters: Parameters, match: Mapping[str, Any]) -> dict[str, bytes]:
@@ -71,11 +73,20 @@ def differing(found: Mapping[str, Any], match: Mapping[str, Any]) -> list[str]:
 
 def match_in(files: Mapping[str, bytes], parameters: Parameters) -> tuple[WearerTrail, dict[str, Any]]:
     """The trail in the files of a record, and its match computed from them. InputError names the file that cannot be read."""
+    anew = anew_in(files, parameters)
+    return anew.trail, dict(anew.match)
+
+
+def anew_in(files: Mapping[str, bytes], parameters: Parameters) -> Anew:
+    """The crime and the trail in the files of a record, and the match computed from them; errors as in `match_in`."""
     with tempfile.TemporaryDirectory(prefix="tagwatch-") as folder:
         paths = {}
-        for name in ("crimes", "fixes", "activations", "events"):
+        for name, columns in _COLUMNS.items():
+            data = files[f"record/{name}.csv"]
+            if not data.startswith(",".join(columns[:2]).encode()):  # nothing packed is opened, whatever it would unfold to
+                raise InputError("is not written as a record is", place=f"record/{name}.csv")
             paths[name] = Path(folder) / f"{name}.csv"
-            paths[name].write_bytes(files[f"record/{name}.csv"])
+            paths[name].write_bytes(data)
         try:
             file = read_crimes(paths["crimes"])
             file.settle()
@@ -85,8 +96,8 @@ def match_in(files: Mapping[str, bytes], parameters: Parameters) -> tuple[Wearer
             raise InputError(str(error).replace(f"{folder}/", "record/")) from None
     if len(file.crimes) != 1 or len(trails) != 1:
         raise InputError(f"the record holds {len(file.crimes)} crimes and {len(trails)} wearers", expected="one of each")
-    trail = trails[0]
-    return trail, match_of(parameters.ask(file.crimes[0]), trail, presence_about, None, file.crimes[0]).record()
+    crime, trail = file.crimes[0], trails[0]
+    return Anew(crime, trail, match_of(parameters.ask(crime), trail, presence_about, None, crime).record())
 
 
 def parameters_in(run: Mapping[str, Any]) -> Parameters:
@@ -130,21 +141,26 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def verify_pack(data: bytes, *, must_be_signed: bool = False, trust: Sequence[bytes] = ()) -> Verification:
     """All that can be checked of a pack on a machine that has nothing but Tagwatch."""
+    from crime_match.evidence.again import compare  # what draws and sets documents takes 0.5 s to import
 
-    def recompute(members: Mapping[str, bytes]) -> dict[str, Any]:
-        run = msgspec.json.decode(members["manifest.json"], type=dict[str, Any]).get("run", {})
-        if run.get("algorithm") != ALGORITHM:
-            raise InputError("another algorithm", field="algorithm", value=run.get("algorithm"), expected=ALGORITHM)
-        return match_in(members, parameters_in(run.get("parameters", {})))[1]
-
-    def signatures(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> list[Finding]:
+    def signatures(members: Mapping[str, bytes], manifest: Mapping[str, Any], anew: Anew | None) -> list[Finding]:
         return check_signatures(members, manifest, must_be_signed=must_be_signed, trust=trust)
 
-    def origins(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> list[Finding]:
-        try:
-            trail, _ = match_in(members, parameters_in(manifest["run"]["parameters"]))
-        except (InputError, KeyError, TypeError):
-            return []  # told where the match is computed anew
-        return findings(members, trail.fixes, trust)
+    def origins(members: Mapping[str, bytes], manifest: Mapping[str, Any], anew: Anew | None) -> list[Finding]:
+        return findings(members, anew.trail.fixes, trust) if anew else []  # told where the match is computed anew
 
-    return verify(data, recompute, [origins, signatures])
+    def made(members: Mapping[str, bytes], manifest: Mapping[str, Any], anew: Anew | None) -> list[Finding]:
+        return compare(members, manifest, anew) if anew else []
+
+    looks = {"documents": made, "origins": origins, "signatures": signatures}
+    return verify(data, _recomputed, looks, trusted=bool(trust))
+
+
+def _recomputed(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Anew:
+    run = manifest["run"]
+    refuse_algorithm(run["algorithm"], manifest["software"])
+    anew = anew_in(members, parameters_in(run["parameters"]))
+    again = _files(anew.crime, anew.trail, np.arange(len(anew.trail.fixes)))
+    if other := [name for name, data in again.items() if data != members[name]]:
+        raise InputError("is not written as a record is", place=other[0])
+    return anew

@@ -44,6 +44,7 @@ def recorded(
     wanted = staleness.run(connection, run).id if run else None
     lines = lines_about(connection, reference, wearer, force, wanted)
     if not lines:
+        _require_crime(connection, reference, force)
         where = f"of run {run}" if run else "of a recorded run"
         listed = f"a line {where} about {reference} and {wearer} (`match --only` keeps the others as counts)"
         raise InputError(field="--wearer", value=wearer, expected=listed)
@@ -67,6 +68,19 @@ def recorded(
     made = makings(connection, line.run)
     trails = _trails(connection, settings, wearer, made[0].made_us if made else None)
     return Recorded(matched, trails, parameters_in(kept.parameters), _versions(connection, wearer))
+
+
+def _require_crime(connection: Connection, reference: str, force: str | None) -> None:
+    """InputError where no stored crime has that reference, or none of that force."""
+    forces = sorted({version.crime.force for version in history(connection, reference)})
+    if not forces:
+        raise InputError(
+            field="--crime", value=reference, expected="the reference of a stored crime, as `crimes list` shows them"
+        )
+    if force is not None and force not in forces:
+        raise InputError(
+            field="--force", value=force, expected=f"one of the forces that have a crime {reference}: {', '.join(forces)}"
+        )
 
 
 def _trails(connection: Connection, settings: Settings, wearer: str, made_us: int | None) -> Trails:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def build(case: Case, record: Mapping[str, bytes], signer: Signer | None = None,
     if signer is None:
         members[MANIFEST] = manifest_of(case, members)
     else:
-        reason = f"Evidence pack: crime {case.crime.reference}"
+        reason = pdf.reason_for(case.crime.reference)
         members["report.pdf"] = pdf.sign(members["report.pdf"], signer, dated_us=case.dated_us, reason=reason)
         members[MANIFEST] = manifest_of(case, members, signer.fingerprint)
         members[SIGNATURE] = detached.sign(members[MANIFEST], signer)
@@ -52,13 +53,16 @@ def documents(case: Case, base: BaseMap | None = None) -> dict[str, bytes]:
         "tracks_map": tracks, "detail_map": detail, "key": key(case, (tracks, detail, coverage)), "coverage_chart": coverage,
         "routine_chart": routine_chart(case),
     }  # fmt: skip
-    layers = layers_of(case)
-    return {
-        "README.txt": readme(case), "report.pdf": report.pdf(case, drawings), "statement.docx": statement.docx(case),
-        "fixes.csv": tables.fixes_csv(case), "fixes.geojson": geojson.write(case, layers),
-        "fixes.gpkg": geopackage.write(case, layers), "fixes.kml": kml.write(case, layers),
-        "crime.csv": tables.crime_csv(case), "method.txt": method_text(case).encode(),
-    }  # fmt: skip
+    with ThreadPoolExecutor(1) as beside:  # Typst is half of the work, and holds no lock of Python while it sets the pages
+        pages = beside.submit(report.pdf, case, drawings)
+        layers = layers_of(case)
+        rest = {
+            "README.txt": readme(case), "statement.docx": statement.docx(case), "fixes.csv": tables.fixes_csv(case),
+            "fixes.geojson": geojson.write(case, layers), "fixes.gpkg": geopackage.write(case, layers),
+            "fixes.kml": kml.write(case, layers), "crime.csv": tables.crime_csv(case),
+            "method.txt": method_text(case).encode(),
+        }  # fmt: skip
+        return rest | {"report.pdf": pages.result()}
 
 
 def facts(case: Case) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from crime_match.crimes.crime import Crime
 from crime_match.runs.run import Run
 from crime_match.trails import WearerTrail
+from engine.times import EARLIEST_US, LATEST_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,10 @@ class Case:
     def verdict(self) -> str:
         """placed, possible, excluded or unmonitored."""
         return str(self.match["verdict"])
+
+    @property
+    def is_fitting_recorded(self) -> bool:
+        """Whether somebody recorded which tag the wearer had. Without activations each tag counts as its wearer's for all
+        time, which nobody has said."""
+        rows = self.trail.activations
+        return any(row.from_us > EARLIEST_US or row.to_us < LATEST_US for row in rows)

@@ -15,11 +15,51 @@ from engine.times import to_iso
 
 RECOMPUTED = (
     "verdict", "support", "closest_m", "closest_at", "n_fixes", "visits", "dwell_s", "probability", "required_speed_mps",
-    "coverage", "worst_gap_s", "sources", "fixes", "parameters", "reasons", "before", "after", "device",
+    "coverage", "worst_gap_s", "sources", "fixes", "parameters", "reasons", "before", "after", "device", "wearer",
 )  # fmt: skip
 """What `verify` computes anew from the pack's own fixes."""
-RECORDED = ("routine", "chance", "counts", "others")
+RECORDED = ("routine", "chance", "counts", "others", "compatible")
 """What rests on more than the pack holds: 28 days of this wearer, all other wearers. As the run recorded it."""
+
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
+"""What reading and writing JSON may raise for what somebody else wrote."""
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """The run of a manifest."""
+
+    id: str
+    algorithm: str
+    parameters: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Who signed, as the manifest says."""
+
+    name: str
+    fingerprint: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A member as the manifest lists it."""
+
+    bytes: int
+    sha256: str
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """A manifest, as far as checks need it."""
+
+    wearer: str
+    verdict: str
+    dated: str
+    crime: dict[str, Any]
+    run: Ran
+    software: dict[str, str]
+    signer: Named | None
+    members: dict[str, Listed]
 
 
 def manifest_of(case: Case, members: Mapping[str, bytes], fingerprint: str = "") -> bytes:
@@ -29,7 +69,7 @@ def manifest_of(case: Case, members: Mapping[str, bytes], fingerprint: str = "")
     )
     return encode({
         "format": FORMAT,
-        "crime": {"force": case.crime.force, "reference": case.crime.reference},
+        "crime": case.crime.record(),
         "wearer": case.person.wearer, "verdict": case.verdict, "support": case.match["support"],
         "dated": to_iso(case.dated_us),
         "run": {"id": case.run.id, **case.run._asdict()},
@@ -53,11 +93,28 @@ def read_manifest(members: Mapping[str, bytes]) -> dict[str, Any]:
         raise InputError("has no manifest.json")
     try:
         found: dict[str, Any] = msgspec.json.decode(members[MANIFEST], type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InputError(f"manifest.json is no manifest: {error}") from None
-    if encode(found) != members[MANIFEST]:
-        raise InputError("manifest.json is not written as a manifest is")
+    check_form(MANIFEST, members[MANIFEST], found)
     return found
+
+
+def read_shape(manifest: Mapping[str, Any]) -> Shape:
+    """What the checks need of a manifest of this format; InputError where it is of other types."""
+    try:
+        return msgspec.convert(manifest, Shape)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"manifest.json: {error}") from None
+
+
+def check_form(name: str, data: bytes, value: Any) -> None:
+    """InputError where a member is not written as `encode` writes its value: a key that stands twice is read in two ways."""
+    try:
+        same = encode(value) == data
+    except (*UNREADABLE, TypeError):
+        same = False
+    if not same:
+        raise InputError(f"{name} is not written as a {'manifest' if name == MANIFEST else 'record'} is")
 
 
 def encode(value: Any) -> bytes:

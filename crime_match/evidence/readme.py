@@ -41,7 +41,9 @@ With Tagwatch, on any machine, without a database:
 
     tagwatch evidence verify PACK.zip
 
-It looks at every byte, the hashes and the signatures, and computes the verdict anew from the positions in the pack.
+It looks at every byte, the hashes and the signatures, computes the verdict anew from the positions in the pack, and makes
+the documents anew from the record to compare them. It says what fails, and what it could not check. In a pack that is not
+signed, or by a key that you do not know, it shows that one thing follows from the other, not that the record is true.
 Without Tagwatch: unpack it, then
 
     sha256sum --check SHA256SUMS

@@ -21,8 +21,14 @@ def check_signatures(
     """An unsigned pack is told of loudly, and fails only where it must be signed; trust: certificates in PEM."""
     signer = manifest.get("signer")
     if signer is None and SIGNATURE not in members:
-        loud = "THE PACK IS NOT SIGNED: whoever had it in hand could have made it anew"
-        return [Finding(False if must_be_signed else None, loud)]
+        loud = (
+            "THE PACK IS NOT SIGNED: whoever had it in hand could have made it anew, with other positions, names and "
+            "documents: it says what follows from its record, not that the record is true"
+        )
+        unsigned = [Finding(False if must_be_signed else None, loud)]
+        if pdf.is_signed(members.get(_REPORT, b"")):
+            unsigned.append(Finding(False, "signature: the report carries one and the pack does not: it was taken off"))
+        return unsigned
     if not isinstance(signer, Mapping) or SIGNATURE not in members:
         return [Finding(False, "signature: the manifest and the pack do not agree whether it is signed")]
     try:
@@ -40,6 +46,8 @@ def _told(what: str, signed: Signed, signer: Mapping[str, Any]) -> list[Finding]
     problems = list(signed.problems)
     if not problems and signed.fingerprint != signer.get("fingerprint"):
         problems.append("made by another key than the manifest names")
+    elif not problems and signed.by != signer.get("name"):
+        problems.append(f"made by {signed.by}, the manifest names {signer.get('name')}")
     if problems:
         return [Finding(False, f"{what}: {'; '.join(problems)}")]
     known = "certified by nobody but itself" if signed.self_signed else "its certificate"

@@ -35,8 +35,17 @@ PasswordFile = Annotated[
 ]
 
 
+LARGEST_PACK = 2 << 30
+"""A pack of 100,000 positions is about 0.6 GB."""
+_OF_FILES = (
+    "crimes", "activations", "events", "radius", "pad", "max_speed", "min_fixes", "tz", "skip_bad", "percentile",
+)  # fmt: skip
+_OF_A_RUN = ("run", "config")
+
+
 @evidence.command("build")
 def build(
+    context: typer.Context,
     crime: Annotated[str, typer.Option("--crime", help="Reference of the crime")],
     wearer: Annotated[str, typer.Option("--wearer", help="The wearer it is about")],
     out: Annotated[str, typer.Option("--out", help="Where to write the pack")],
@@ -64,14 +73,14 @@ def build(
     from geofence.schedule import time_zone
     from tagwatch.cases import case_of
 
+    _require_heeded(context, bool(trails))
+    _require_places(out, base_map)
     signer = _signer(sign, password_file)
     try:
         time_zone(local)
     except InputError as fault:
         raise InputError(field="--local", value=local, expected=fault.expected) from None
     if trails:
-        if run:
-            raise InputError("--run names a run of the database", expected="no trail files beside it")
         parameters = Parameters(radius, pad_us(pad), max_speed, min_fixes)
         given = (trails, crimes, activations, events, wearers, teams, tz, skip_bad, percentile)
         found = _from_files(crime, force, wearer, parameters, given)
@@ -79,8 +88,9 @@ def build(
         found = _from_database(crime, force, wearer, run, (wearers, teams, config))
     case, record = case_of(found, timezone=local, signer=signer.name if signer else "")
     base = BaseMap(Path(base_map), credit) if base_map else None
+    pack = packs.build(case, record, signer, base)
     with output(out) as file:
-        file.write(packs.build(case, record, signer, base))
+        file.write(pack)
     carried = f" ({case.match['support']})" if case.match["support"] else ""
     say(f"{case.crime.reference}, {wearer}: {case.verdict}{carried}; {len(case.trail.fixes):,} fixes; run {case.run.id}")
     if case.stale:
@@ -100,13 +110,19 @@ def verify(
     ] = None,
 ) -> None:
     """Every byte, hash and signature of a pack, and its verdict computed anew; exit code 1 where anything fails."""
+    from crime_match.evidence.signing.trust import read_certificates
     from tagwatch.evidence import verify_pack
 
     roots = [_bytes(path) for path in trust or []]
-    found = verify_pack(_bytes(pack), must_be_signed=signed or bool(roots), trust=roots)
+    for root in roots:
+        read_certificates(root)
+    found = verify_pack(_bytes(pack, LARGEST_PACK), must_be_signed=signed or bool(roots), trust=roots)
     for finding in found.findings:
         mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.holds]
         print(f"{mark}  {finding.text}")
+    n_notes = sum(finding.holds is None for finding in found.findings)
+    if n_notes:
+        say(f"{pack}: {n_notes} note{'s' * (n_notes != 1)} on what this does not cover: read them")
     print(f"{pack}: {'verified' if found.holds else 'NOT VERIFIED'}")
     if not found.holds:
         raise typer.Exit(1)
@@ -126,8 +142,36 @@ def key(
     say(f"{out}: {signer.name}, certificate SHA-256 {signer.fingerprint}; for trial only")
 
 
+def _require_heeded(context: typer.Context, files: bool) -> None:
+    """InputError for an option that nothing would come of: a recorded run has its own parameters, files have no run."""
+    for name in _OF_A_RUN if files else _OF_FILES:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            if files:
+                raise InputError(f"{option} is for a run of the database", expected="no --trails beside it")
+            raise InputError(
+                f"{option} is for a match of files, a recorded run has its own",
+                field="--trails",
+                expected="files beside it",
+            )
+
+
+def _require_places(out: str, base_map: str | None) -> None:
+    """InputError where the pack could not be written in the end, or the maps not be drawn: told before anything is computed."""
+    folder = Path(out).parent
+    if out != "-" and not folder.is_dir():
+        raise InputError(field="--out", value=out, expected=f"a file in a folder that there is; {folder} is none")
+    if out != "-" and Path(out).is_dir():
+        raise InputError(field="--out", value=out, expected="a file, not a folder")
+    if base_map is not None and not Path(base_map).is_file():
+        raise InputError(field="--base-map", value=base_map, expected="a GeoPackage or GeoJSON file that there is")
+
+
 def _signer(path: str | None, password_file: str | None) -> Signer | None:
     if path is None:
+        if password_file is not None:
+            raise InputError(field="--sign", expected="the key that --password-file opens")
         return None
     from crime_match.evidence.signing.keys import read_key
 
@@ -140,11 +184,15 @@ def _password(path: str | None) -> bytes | None:
     return password_of() if path is None else _bytes(path).rstrip(b"\r\n")
 
 
-def _bytes(path: str) -> bytes:
+def _bytes(path: str, most: int = 1 << 20) -> bytes:
     try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
+            data = file.read(most + 1)
     except OSError as fault:
         raise InputError(f"cannot be read: {fault.strerror}", place=path) from None
+    if len(data) > most:
+        raise InputError("is too large", place=path, expected=f"a file of at most {most >> 20:,} MiB")
+    return data
 
 
 def _from_files(reference: str, force: str | None, wearer: str, parameters: Parameters, given: Any) -> Found:
@@ -158,8 +206,9 @@ def _from_files(reference: str, force: str | None, wearer: str, parameters: Para
     with material(asked, parameters) as found:
         mine = [one for one in found.crimes if force in (None, one.force)]
         if len(mine) != 1:
+            forces = ", ".join(sorted({one.force for one in found.crimes}))
             raise InputError(
-                field="--force", value=force, expected=f"the force of one crime {reference}, there are {len(mine)}"
+                field="--force", value=force, expected=f"one of the forces that have a crime {reference}: {forces}"
             )
         matched = matched_in(found.trails, mine[0], wearer, parameters)
         return Found(matched, found.trails, parameters, person_of(wearer, found.people), {}, trace_in_files(files, tz))

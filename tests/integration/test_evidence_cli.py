@@ -101,6 +101,43 @@ def test_exit_codes(scene: Scene) -> None:
             build(scene, *given("crimes.csv"), *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "none/pack.zip"), "--out is 'none/pack.zip': expected a file in a folder that there is; none is none"),
+        (("--out", "truth"), "--out is 'truth': expected a file, not a folder"),
+        (("--base-map", "none.gpkg"), "--base-map is 'none.gpkg': expected a GeoPackage or GeoJSON file that there is"),
+        (("--password-file", "crimes.csv"), "--sign is missing: expected the key that --password-file opens"),
+        (("--config", "tagwatch.toml"), "--config is for a run of the database: expected no --trails beside it"),
+        (("--force", "Nowhere"), "--force is 'Nowhere': expected one of the forces that have a crime"),
+        (("--wearer", "nobody"), r"one of the 20 wearers of the trails and activations \(W0001, W0002, "),
+    ],
+)
+def test_what_is_wrong_is_named(scene: Scene, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        build(scene, *given("crimes.csv"), *words)
+    assert not list(scene.folder.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "words", [("--radius", "100"), ("--crimes", "crimes.csv"), ("--percentile", "0.95"), ("--skip-bad",)]
+)
+def test_a_recorded_run_takes_no_options_of_a_match(scene: Scene, words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=f"--trails is missing: {words[0]} is for a match of files"):
+        build(scene, *words)
+
+
+def test_a_reference_of_two_forces_asks_for_the_force(scene: Scene) -> None:
+    rows = (scene.folder / "crimes.csv").read_text().splitlines()
+    mine = next(row for row in rows if row.split(",")[1] == scene.crime)
+    other = mine.replace(mine.split(",")[0], "Essex", 1)
+    (scene.folder / "both.csv").write_text("\n".join([rows[0], mine, other]) + "\n")
+    with pytest.raises(InputError, match=f"--force is missing: expected one of .* a crime {scene.crime}: Essex, "):
+        build(scene, *given("both.csv"))
+    found = members(build(scene, *given("both.csv"), "--force", "Essex"))
+    assert found["crime.csv"].decode().splitlines()[1].startswith("Essex,")
+
+
 def test_from_the_database_the_same_verdict_and_a_changed_crime_is_named_on_the_first_page(scene: Scene, url: str) -> None:
     folder = scene.folder
     (folder / "tagwatch.toml").write_text(f'[database]\nurl = "{url}"\n')
@@ -108,9 +145,13 @@ def test_from_the_database_the_same_verdict_and_a_changed_crime_is_named_on_the_
         FixStore(connection).write(read_trails([folder / "trails.parquet"]))
         FixStore(connection).write_events(read_events(folder / "events.csv"))
         save(connection, 0, activations=read_activations(folder / "activations.csv"))
-    with pytest.raises(InputError, match="of a recorded run"):
+    with pytest.raises(InputError, match="--crime is '.*': expected the reference of a stored crime"):
         build(scene)
     call("crimes", "import", "crimes.csv", cwd=folder)
+    with pytest.raises(InputError, match="--wearer is '.*': expected a line of a recorded run about"):
+        build(scene)
+    with pytest.raises(InputError, match="--force is 'Nowhere': expected one of the forces that have a crime"):
+        build(scene, "--force", "Nowhere")
     call("match", "--out", "run.jsonl", "--by", "kim", cwd=folder)
     recorded = members(build(scene, out="first.zip"))
     of_files = members(build(scene, *given("crimes.csv"), out="files.zip"))

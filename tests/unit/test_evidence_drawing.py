@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import geopandas
 import numpy as np
@@ -23,14 +25,16 @@ from hypothesis import strategies as st
 
 from crime_match.crimes.crime import Crime
 from crime_match.evidence.drawing.base_map import BaseMap, draw_base, kind_of
-from crime_match.evidence.drawing.chart import coverage_chart, gaps_of, routine_chart
+from crime_match.evidence.drawing.chart import coverage_chart, routine_chart
 from crime_match.evidence.drawing.detail_map import detail_map
 from crime_match.evidence.drawing.graticule import graticule
 from crime_match.evidence.drawing.key import key
 from crime_match.evidence.drawing.labels import Labels
+from crime_match.evidence.drawing.lanes import gaps_of
 from crime_match.evidence.drawing.map import scale_bar
 from crime_match.evidence.drawing.plane import Frame, Plane, frame_about, nice_step, rounded_up
 from crime_match.evidence.drawing.svg import Drawing, drawing, element, number, quoted, text
+from crime_match.evidence.drawing.symbols import KINDS, symbols
 from crime_match.evidence.drawing.symbols import kind_of as symbol_of
 from crime_match.evidence.drawing.time_axis import TimeAxis
 from crime_match.evidence.drawing.tracks_map import tracks_map
@@ -44,7 +48,7 @@ from crime_match.evidence.drawing.way import (
     thinned_line,
     thinned_symbols,
 )
-from crime_match.evidence.drawing.wording import counted, duration_text, length_text
+from crime_match.evidence.drawing.wording import counted, day_text, duration_text, length_text, numbers_text
 from crime_match.evidence.rows import WINDOW, fix_rows, window_of
 from crime_match.question import Parameters
 from engine.activations import Activation, Activations
@@ -180,6 +184,35 @@ def test_all_places_of_the_world_are_drawn_true(place):
     assert detail_map(told) is not None
 
 
+@pytest.mark.parametrize("place", [(51.5, -0.12), (-16.8, 179.999), (-16.8, -179.999), (84.0, 20.0)])
+def test_scale_bar_north_and_circles_are_true_to_the_ellipsoid(place):
+    told = case_at(place, accuracy_cm=4_000)
+    drawn = detail_map(told)
+    scale = scale_of(drawn)
+
+    def ground(east_mm, north_mm):
+        azimuth, apart_m = math.degrees(math.atan2(east_mm, north_mm)), math.hypot(east_mm, north_mm) * scale
+        lon, lat, _ = WGS84.fwd(place[1], place[0], azimuth, apart_m)
+        return lon, lat
+
+    [bar] = every(drawn, "scale")
+    half = float(bar.get("width")) / 2.0
+    _, _, apart_m = WGS84.inv(*ground(-half, 0.0), *ground(half, 0.0))
+    assert apart_m == pytest.approx(2.0 * half * scale, rel=1e-6), "the bar, laid across the place"
+    azimuth, _, _ = WGS84.inv(place[1], place[0], *ground(0.0, 30.0))
+    assert azimuth == pytest.approx(0.0, abs=1e-9), "up is north"
+    rows = [row for row in fix_rows(told) if row.label]
+    shown = circles(drawn, "circle")
+    assert len(rows) > 3
+    for row in rows:
+        edge = [WGS84.fwd(row.lon, row.lat, turn, row.radius_m)[:2] for turn in range(0, 360, 45)]
+        around = on_paper(drawn, told, [row._replace(lon=lon, lat=lat) for lon, lat in edge])
+        [middle] = on_paper(drawn, told, [row])
+        cx, cy, r = min(shown, key=lambda circle: math.dist(circle[:2], middle))
+        assert [math.dist((cx, cy), point) for point in around] == pytest.approx([r] * 8, abs=0.02)
+        assert r * scale == pytest.approx(40.0, abs=0.01 * scale)
+
+
 def test_far_off_both_are_in_the_frame_with_the_distance_between():
     told = case(far_m=90_000.0)
     assert told.verdict == "excluded"
@@ -193,10 +226,45 @@ def test_far_off_both_are_in_the_frame_with_the_distance_between():
     assert not every(drawn, "vicinity"), "too small to be drawn to scale"
 
 
+@pytest.mark.parametrize("far_m", [30_000.0, 90_000.0])
+def test_a_far_way_is_drawn_larger_in_an_inset_that_is_true_too(far_m):
+    told = case(far_m=far_m)
+    drawn = tracks_map(told)
+    scale, rows = scale_of(drawn), [row for row in fix_rows(told) if row.when == WINDOW and row.has_weight]
+    [shown], [bar] = every(drawn, "inset"), every(drawn, "inset-bar")
+    left, top, width, height = (float(shown.get(name)) for name in ("x", "y", "width", "height"))
+    for x, y in on_paper(drawn, told, rows):
+        assert left <= x <= left + width
+        assert top <= y <= top + height
+    [words] = [words for words in texts(drawn) if words and words.startswith("Enlarged: ")]
+    m_per_mm, bar_m, unit = re.fullmatch(r"Enlarged: 1:([\d ]+); its bar is (\S+) (k?m)", words).groups()
+    m_per_mm = float(m_per_mm.replace(" ", "")) / 1000.0
+    x1, x2 = (float(x) for x in re.fullmatch(r"M(\S+) \S+L(\S+) \S+", bar.get("d")).groups())
+    assert (x2 - x1) * m_per_mm == pytest.approx(float(bar_m) * {"m": 1.0, "km": 1000.0}[unit], rel=2e-3)
+    frame = next(one for one in parsed(drawn).iter(f"{SVG}clipPath") if one.get("id") == "inset")[0]
+    in_left, in_top, in_width, in_height = (float(frame.get(name)) for name in ("x", "y", "width", "height"))
+    assert in_width * m_per_mm == pytest.approx(width * scale, abs=0.02 * scale)
+    points = [
+        (in_left + (x - left) * in_width / width, in_top + (y - top) * in_width / width)
+        for x, y in on_paper(drawn, told, rows)
+    ]
+    gps = [point for point, row in zip(points, rows, strict=True) if row.source == "gps"]
+    found = [
+        (x, y)
+        for x, y, _ in circles(drawn, "gps")
+        if in_left <= x <= in_left + in_width and in_top <= y <= in_top + in_height
+    ]
+    assert_drawn(gps, found, 0.05 * scale / m_per_mm)
+    assert len(found) == len(gps)
+    assert any((words or "").startswith("The vicinity of 100 m about the place is too small") for words in texts(drawn))
+    assert not every(tracks_map(case()), "inset")
+
+
 def test_another_continent_is_drawn_too():
     told = case_at(east=lambda k: 12_000_000.0 + 30.0 * k)
     drawn = tracks_map(told)
     assert scale_of(drawn) > 50_000.0
+    assert not every(drawn, "inset"), "no scale would hold there"
     assert drawn.height_mm < 200.0
 
 
@@ -323,6 +391,86 @@ def test_numbers_of_the_detail_map_are_those_of_the_rows():
     assert "Fix with a circle that holds all of this map: 103" in found
 
 
+def test_fixes_in_one_point_are_one_circle_with_all_their_numbers():
+    told = case_at(east=lambda k: 20.0 + 0.0 * k, north=lambda k: 10.0 + 0.0 * k)
+    drawn = detail_map(told)
+    assert "21–101 A1–A81 23:20:00, 00:40:00" in texts(drawn)
+    assert len(circles(drawn, "circle")) == 1
+    assert "without a number" not in drawn.alt
+    turning = case_at(east=lambda k: np.where(k % 2, 60.0, 20.0), north=lambda k: 0.0 * k, n=24)
+    rows = [row for row in fix_rows(turning) if row.when == WINDOW]
+    one, _, two, *_ = rows
+    assert any((words or "").startswith(f"{one.number} A1, {two.number} A3, ") for words in texts(detail_map(turning)))
+
+
+def starting(drawn, start):
+    return next((words for words in texts(drawn) if words and words.startswith(start)), "")
+
+
+def counts(words):
+    return [int(told.replace(",", "")) for told in re.findall(r"\d[\d,]*\d|\d", words)]
+
+
+def test_what_bears_no_number_is_told():
+    places = np.random.default_rng(3).normal(0.0, 40.0, (2, 2_000))
+    told = case_at(n=2_000, step_s=10, east=lambda k: places[0], north=lambda k: places[1], pad_s=20_000)
+    drawn = detail_map(told)
+    n_bare, n = counts(starting(drawn, "For want of room"))
+    [labels] = every(drawn, "labels")
+    numbered = [one.text for one in labels.iter(f"{SVG}text") if re.match(r"\d+( [A-Z]+\d+)?( |$)", one.text or "")]
+    assert 0 < n - n_bare == len(numbered)
+    edge = next(parsed(drawn).iter(f"{SVG}rect"))
+    left, top, width, height = (float(edge.get(name)) for name in ("x", "y", "width", "height"))
+    shown = on_paper(drawn, told, [row for row in fix_rows(told) if row.when == WINDOW])
+    assert n == sum(left <= x <= left + width and top <= y <= top + height for x, y in shown)
+
+
+def test_what_is_thinned_is_told():
+    told = case_at(
+        n=3_000, east=lambda k: 3_000.0 * np.sin(k / 900), north=lambda k: 3_000.0 * np.cos(k / 900), pad_s=90_000
+    )
+    drawn = tracks_map(told)
+    kept, n = counts(starting(drawn, "Thinned: "))
+    assert n == sum(row.when == WINDOW for row in fix_rows(told)) == 3_000
+    assert kept == sum(len(circles(drawn, name)) for name in ("gps", "placing")) < n
+    assert not starting(tracks_map(case()), "Thinned")
+    chart = coverage_chart(told)
+    strokes = sum(one.get("d").count("M") for one in every(chart, "fixes"))
+    assert counts(starting(chart, "Each upright"))[:2] == [strokes, 3_000]
+
+
+@pytest.mark.parametrize("source", ["gps", "wifi", "rf", "unknown", "lbs"])
+def test_a_fix_that_places_still_tells_its_source_by_its_shape(source):
+    told = case_at(source=source, accuracy_cm=1_000)
+    names = {symbol_of(row).name for row in fix_rows(told) if row.label}
+    assert names == {{"gps": "placing", "lbs": "placing-mast"}.get(source, f"placing-{source}")}
+    for drawn in (tracks_map(told), detail_map(told)):
+        assert len(every(drawn, *names)) == 1
+    assert sum((words or "").startswith("Fix that places the wearer") for words in texts(key(told))) == 1
+
+
+def test_kinds_differ_without_their_colours():
+    shapes = [re.sub(r'#(?!000000|ffffff)\w{6}|class="[^"]*"', "", symbols(kind, [(0.0, 0.0)])) for kind in KINDS]
+    assert len(set(shapes)) == len(KINDS)
+
+
+def test_no_time_of_a_map_lacks_its_day():
+    told = case_at(window=(START_US + 7 * DAY_US, START_US + 7 * DAY_US + HOUR_US))
+    found = texts(tracks_map(told))
+    assert "before the window, 16 Jun 00:59:00" in found
+    assert "Window with its padding: 2026-06-22 22:50:00 BST to 2026-06-23 00:10:00 BST (Europe/London)." in found
+    assert any(words and words.startswith("No fix of the window carries weight") for words in found)
+    long = case_at(n=300, step_s=600, window=(START_US, START_US + 2 * DAY_US))
+    assert any(re.match(r"first 15 Jun 23:00:00", words or "") for words in texts(tracks_map(long)))
+
+
+def test_a_fix_left_out_on_the_edge_is_pointed_at():
+    told = case(far_m=90_000.0)
+    assert "82 (left out), 103 km from the place" in texts(tracks_map(told))
+    assert len(every(tracks_map(told), "pointers")) == 1
+    assert not every(tracks_map(told), "flagged")
+
+
 def test_masts_and_flagged_fixes_are_drawn_apart_and_not_joined():
     told = case(far_m=300.0)
     rows = fix_rows(told)
@@ -389,6 +537,53 @@ def test_ticks_are_round_on_the_local_clock_also_when_it_is_put_back():
     assert {to_datetime(tick).minute for tick in nepal.ticks()} == {15}
 
 
+def test_the_chart_tells_when_the_clock_is_changed():
+    back_us = 1_792_890_000_000_000  # 2026-10-25T01:00:00Z
+    told = case_at(n=240, start_us=back_us - 2 * HOUR_US)
+    drawn = coverage_chart(told)
+    assert "Dashed: the local clock is put back by 1 h 00 min, at 2026-10-25 01:00:00 UTC." in texts(drawn)
+    [dashed] = every(drawn, "clock-change")
+    axis = TimeAxis(*window_of(told), 34.0, 161.0, told.timezone)
+    assert float(dashed.get("d")[1:].split()[0]) == pytest.approx(axis.at(back_us), abs=0.01)
+    assert not every(coverage_chart(case()), "clock-change")
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(0, 150 * 86_400),
+       st.sampled_from(["Europe/London", "Australia/Lord_Howe", "America/New_York", "UTC"]))  # fmt: skip
+def test_the_change_of_the_clock_is_zoneinfo_s(start_s, length_s, timezone):
+    end_s, zone = start_s + length_s, ZoneInfo(timezone)
+    found = TimeAxis(start_s * SECOND_US, end_s * SECOND_US, 0.0, 100.0, timezone).clock_change()
+
+    def offset(at_s):
+        return datetime.fromtimestamp(at_s, zone).utcoffset()
+
+    if offset(start_s) == offset(end_s):
+        assert found is None
+    else:
+        at_s = found[0] // SECOND_US
+        assert start_s < at_s <= end_s
+        assert offset(at_s - 1) == offset(start_s)
+        assert offset(at_s) == offset(end_s)
+        assert found[1] == (offset(end_s) - offset(start_s)).total_seconds() * 1e6
+
+
+def test_the_chart_is_read_without_another_key():
+    found = texts(coverage_chart(case()))
+    for words in (
+        "Window with its padding: 2026-06-15 23:50:00 BST to 2026-06-16 01:10:00 BST (Europe/London).",
+        "Crime's own window, filled: 2026-06-16 00:00:00 BST to 2026-06-16 01:00:00 BST. Hatched: its padding, 10 min 00 s "
+        "before and after.",
+        "Covered: 89.4 % of the window, within 2.5 minutes of a fix that carries weight.",
+        "Grey down all rows: more than 5 minutes without such a fix; 1 gap, the longest 10 min 58 s.",
+        "Each upright stroke is a fix.",
+    ):
+        assert words in found
+    many = texts(coverage_chart(case_at(n=60, step_s=600)))
+    assert "32 gaps, the longest 10 min 00 s" in many or any(
+        "gaps, the longest 10 min 00 s" in (words or "") for words in many
+    )
+
+
 @given(
     st.integers(0, 4_000_000_000), st.integers(0, 40 * 86_400), st.sampled_from(["Europe/London", "Asia/Kathmandu", "UTC"])
 )
@@ -447,6 +642,8 @@ ODD = {
     "no circles told": {"accuracy_cm": -(2**31)},
     "circles of no size": {"accuracy_cm": 0},
     "a wide vicinity": {"radius_m": 100_000.0},
+    "masts that place": {"radius_m": 3_000.0, "source": "lbs", "accuracy_cm": 50_000},
+    "masts of half a kilometre": {"source": "lbs", "accuracy_cm": 50_000},
     "a tiny vicinity": {"radius_m": 0.01},
     "an uncertain place": {"uncertainty_m": 5_000.0},
     "one fix": {"n": 1, "window": (START_US, START_US)},
@@ -523,6 +720,25 @@ def test_credits_of_the_base_map_are_escaped(tmp_path):
     drawn = tracks_map(case(), base)
     assert "<script" not in drawn.svg
     assert '<script>"x" & ?????' in "".join(filter(None, texts(drawn)))
+
+
+def test_an_endless_credit_takes_two_lines_and_hides_nothing(tmp_path):
+    town = _town(tmp_path, "GeoJSON")
+    for credit in ("x" * 300, "© many " * 60, "ملاك " * 80):
+        drawn = tracks_map(case(), BaseMap(town, credit))
+        told = [words for words in texts(drawn) if words]
+        first = next(k for k, words in enumerate(told) if words.startswith("Base map: "))
+        assert len(told) - first == 2
+        assert told[-1].endswith("…")
+        assert drawn.height_mm <= 200.0
+        assert all(len(words) < 130 for words in told)
+
+
+def test_the_base_map_is_in_the_key(tmp_path):
+    base = BaseMap(_town(tmp_path, "GeoJSON"))
+    found = texts(key(case(), [tracks_map(case(), base), detail_map(case(), base)]))
+    assert any(words and words.startswith("Base map") for words in found)
+    assert not any(words and words.startswith("Base map") for words in texts(key(case())))
 
 
 @given(st.floats(-1e6, 1e6))
@@ -649,6 +865,17 @@ def test_the_scale_bar_of_any_scale_is_of_a_round_length():
         assert f"{nice_step(45.0 * m_per_mm):e}".startswith(f"{width * m_per_mm:.0e}"[0])
 
 
+@given(st.sets(st.integers(1, 300)), st.integers(1, 5))
+def test_numbers_as_spans_are_the_numbers(numbers, most):
+    told = numbers_text(sorted(numbers), 1_000)
+    spans = [tuple(map(int, part.split("–"))) for part in told.split(", ") if part]
+    assert sorted(n for span in spans for n in range(span[0], span[-1] + 1)) == sorted(numbers)
+    short = numbers_text(sorted(numbers), most)
+    n_more = int(short.split(" and ")[1].split()[0]) if " and " in short else 0
+    named = [tuple(map(int, part.split("–"))) for part in short.split(" and ")[0].split(", ") if part]
+    assert sum(span[-1] - span[0] + 1 for span in named) + n_more == len(numbers)
+
+
 def test_words():
     assert [length_text(one) for one in (0.3, 1.0, 99.7, 250.0, 999.6, 2_000.0, 93_894.7, 12_001_000.0)] == [
         "30 cm", "1 m", "99.7 m", "250 m", "1 km", "2 km", "93.9 km", "12001 km",
@@ -658,5 +885,7 @@ def test_words():
     ]  # fmt: skip
     assert [counted(1, "fix", "fixes"), counted(0, "gap")] == ["1 fix", "0 gaps"]
     assert duration_text(59 * MINUTE_US + 59_999_999) == "59 min 59 s"
+    assert [day_text(one) for one in ("2026-06-07", "2026-12-31")] == ["7 Jun", "31 Dec"]
+    assert numbers_text([3, 4, 5, 9, 11, 12], 2) == "3–5, 9 and 2 more"
     assert isinstance(tracks_map(case()), Drawing)
     assert {symbol_of(row).name for row in fix_rows(case())} == {"placing", "gps", "mast", "flagged", "around"}

@@ -23,6 +23,7 @@ from crime_match.evidence.drawing.svg import Drawing
 from crime_match.evidence.report import words
 from crime_match.evidence.report.method import method_sections, method_text
 from crime_match.evidence.report.report import DRAWINGS, pdf
+from crime_match.evidence.report.text import front
 from crime_match.evidence.rows import WINDOW, fix_rows, local_text, utc_text
 from crime_match.question import Parameters
 from engine.activations import Activation, Activations
@@ -160,14 +161,14 @@ def fonts(document):
 def test_placed_says_when_how_sure_and_what_speaks_against():
     of = told(case(), routine=ROUTINE, chance=CHANCE)
     text, _ = front_of(pdf(of, {}))
-    assert "The record places this wearer’s tag near the crime" in text
+    assert "The record places this wearer’s tag near the place of the crime" in text
     assert "11 positions of the tag are in the vicinity: at least 50 % of the circle of each lies within 100 m" in text
-    assert "16 June 2026 at 00:25:01 BST, the last at 16 June 2026 at 00:35:02 BST" in text
+    assert "The first is of 16 June 2026 at 00:25:01 BST, the last of 16 June 2026 at 00:35:02 BST" in text
     assert (
         "Visit A: 16 June 2026, 00:25:01 BST to 00:35:02 BST, 10 minutes 1 second between first and last position" in text
     )
     assert "on a bearing of south (186°) when entering; on a bearing of north-north-east (27°) when leaving" in text
-    assert "no. 89, 3.9 m from the place, at 16 June 2026 at 00:28:01 BST (source: satellites" in text
+    assert "no. 89, 3.9 m from the place, on 16 June 2026 at 00:28:01 BST (by satellites" in text
     assert "Support strong At least 2 positions have a probability of presence of 0.95 or more." in text
     assert "Probability 0.980" in text
     assert "Coverage 89.4 %" in text
@@ -178,9 +179,51 @@ def test_placed_says_when_how_sure_and_what_speaks_against():
     assert "was placed in this vicinity in 3 of 18 comparable windows (same hours of the day, Monday to Friday)" in text
     assert "2 other windows without a usable position are not counted" in text
     assert "placed in this vicinity 17 times out of 42,310 (one wearer on one day counts once), on 11 of the days" in text
-    assert "chance would place 0.431 of the 1,204 wearers monitored in the window" in text
+    assert "the day of the crime counted in, chance would place 0.431 of the 1,204 wearers monitored in the window" in text
     assert "asked of 1,240 wearers, this one included: 2 placed, 31 possible, 1,204 excluded and 3 unmonitored" in text
     assert "Placed besides this one: another wearer (1), weak support, 1 position, closest 64.2 m" in text
+
+
+def at_another_time(from_minute, to_minute):
+    """The wearer's walk, who is at the place in minutes 85 to 95, asked about at another time."""
+    of = case()
+    crime = replace(of.crime, from_us=START_US + from_minute * MINUTE_US, to_us=START_US + to_minute * MINUTE_US)
+    trails = trails_of(fixes(), Activations([Activation("T1001", "W1", START_US - 86_400 * SECOND_US)]))
+    [found] = list(match_crimes(trails, [crime], Parameters()))
+    return replace(of, crime=crime, match=found.matches[0].record())
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        ((60, 120), "reported for a time of 1 hour; the visits, from first to last position, make up 10 minutes 1 second of it. "
+                    "The record does not tell at which moment of it the crime happened."),
+        ((92, 93), "Of 11 placing positions, 9 lie outside the time for which the crime is reported, in what was added to it."),
+        ((100, 101), "All placing positions lie outside the time for which the crime is reported, in what was added to it."),
+    ],
+)  # fmt: skip
+def test_placed_says_how_the_visits_lie_to_the_reported_time(minutes, said):
+    of = at_another_time(*minutes)
+    assert of.verdict == "placed"
+    text, _ = front_of(pdf(of, {}))
+    assert said in text
+    assert ("make up" in text) == (minutes == (60, 120))
+
+
+def test_a_fitting_or_reports_that_nobody_recorded_are_not_claimed():
+    of = case(far_m=90_000.0)
+    bare = replace(of, trail=of.trail._replace(activations=(Activation("T1001", "W1", -(2**62)),)))
+    assert of.is_fitting_recorded
+    assert not bare.is_fitting_recorded
+    text, _ = front_of(pdf(bare, {}))
+    assert "no record of fittings was given, so it counts as this wearer’s throughout" in text
+    assert "the data hold no report of the tag of any kind, so it counts as on throughout" in text
+    assert "of tampering, power off, fault or jamming nothing is known" in text
+    assert "one fitting covers" not in text
+    quiet = replace(of, trail=of.trail._replace(events=[DeviceEvent("T1001", START_US, "motion", "")]))
+    text, _ = front_of(pdf(quiet, {}))
+    assert "one fitting covers the window, and the data hold no report of tampering" in text
+    assert "The pack holds no report of the tag up to the end of the window of tampering" in text
 
 
 def test_excluded_says_what_it_rests_on_and_what_would_make_it_wrong():
@@ -209,9 +252,40 @@ def test_possible_speaks_neither_way():
     assert "It does not show that the wearer was there, and it does not show that they were not." in text
     reasons = ["not excluded: strap tamper of T1001 since 2026-06-15T22:30:00.000Z"] * 6
     text, _ = front_of(pdf(told(case(far_m=30_000.0), reasons=reasons, required_speed_mps=0.0), {}))
-    assert "Not excluded: strap tamper of T1001 since 2026-06-15 23:30:00 BST." in text
+    assert "Not ruled out: strap tamper of T1001 since 2026-06-15 23:30:00 BST." in text
     assert "2 further reasons are in annex A." in text
     assert "Presence would have needed no movement" in text
+
+
+def test_reasons_on_the_first_pages_call_a_position_a_position():
+    reasons = [
+        "presence would need no movement: the exclusion circles of the fixes next to it in time reach into the vicinity",
+        "no fix in the window carries weight", "not excluded: no one activation covers the whole window",
+        "not excluded: strap tamper of fix since 2026-06-15T22:30:00.000Z",
+    ]  # fmt: skip
+    assert [words.plainly(reason) for reason in reasons] == [
+        "presence would need no movement: the wide circles, used to rule out, of the positions next to it in time reach into "
+        "the vicinity",
+        "no position of the window is usable", "not ruled out: no one fitting of a tag covers the whole window",
+        "not ruled out: strap tamper of fix since 2026-06-15T22:30:00.000Z",
+    ]  # fmt: skip
+    data = pdf(told(case(far_m=30_000.0), reasons=reasons), {})
+    text, _ = front_of(data)
+    assert "activation" not in text
+    assert "carries weight" not in text
+    assert "No fix in the window carries weight." in " ".join(pages_of(data))  # annex A, in the words of the match
+
+
+def test_names_from_right_to_left_turn_nothing_beside_them():
+    name = "\u0645\u0644\u0627\u0643"
+    assert words.shown(f"{name} 1") == f"\u2068{name} 1\u2069"
+    assert words.shown(f"{name}\u2069 1") == f"\u2068{name}[U+2069] 1\u2069"
+    assert words.shown("x" * 9, 5) == "xxxxx…"
+    of = case(name=name, reference=f"26/{name}")
+    facts = dict(front(of, fix_rows(of))["facts"])
+    assert facts["Wearer"] == f"\u2068{name}\u2069, W1"
+    assert facts["Crime"] == f"\u206826/{name}\u2069, METROPOLITAN"
+    assert pdf(of, {}) == pdf(of, {})
 
 
 def test_unmonitored_is_silent():
@@ -259,12 +333,14 @@ def test_boxes():
     assert "To be signed by CN=Kate Keyholder" in first
     assert "rests on version 1 of the crime. Version 3 is the latest." in first
     assert "from, when matched “2026-06-15 23:00”, now “2026-06-15 22:00”" in first
+    moved = pages_of(pdf(case(stale=Stale(1, 2, [("lat", "51.5", "51.6")])), {}))[0]
+    assert "latitude, when matched “51.5”, now “51.6”" in moved
     cell = pages_of(pdf(told(case(), support="cell"), {}))[0]
-    assert "near the crime, by phone masts alone" in cell
+    assert "near the place of the crime, by phone masts alone" in cell
     assert "PHONE MASTS ALONE Every position that places the tag comes from phone masts" in cell
     weak = pages_of(pdf(told(case(), support="weak"), {}))[0]
-    assert "near the crime, with weak support" in weak
-    assert "WEAK SUPPORT Fewer than 2 positions reach a probability of presence of 0.95." in weak
+    assert "near the place of the crime, with weak support" in weak
+    assert "WEAK SUPPORT Fewer than 2 positions reach a probability of presence of 0.95. The highest is 0.980." in weak
 
 
 # Exhibits and annexes
@@ -307,6 +383,31 @@ def test_annexes_have_run_hashes_versions_and_method():
         assert heading in text
         for paragraph in paragraphs:
             assert plain(paragraph) in method
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_method_is_one_page(name):
+    last = pages_of(made(name))[-1]
+    assert "Annex D: The method and its limits" in last
+    assert "8. How to check it" in last
+
+
+def test_an_empty_table_says_what_is_missing():
+    text = " ".join(pages_of(pdf(case(configuration={}), {})))
+    assert "Versions of wearers and fittings: none are known for this pack." in text
+
+
+def test_the_order_of_mappings_does_not_matter():
+    of = case()
+    run = of.run._replace(parameters=turned(of.run.parameters), inputs=turned(of.run.inputs))
+    match = {**turned(of.match), "parameters": turned(of.match["parameters"]), "sources": turned(of.match["sources"])}
+    again = replace(of, run=run, match=match, software=turned(of.software), configuration=turned(of.configuration))
+    assert list(again.run.inputs) != list(of.run.inputs)
+    assert pdf(again, {}) == made("placed")
+
+
+def turned(values):
+    return dict(reversed(values.items()))
 
 
 def test_method_is_one_text_with_the_case_s_numbers():

@@ -14,6 +14,7 @@ from crime_match.evidence.case import Stale
 from crime_match.evidence.report.facts import paragraphs, spans
 from crime_match.evidence.report.statement import DRAFT, EXHIBITS, docx
 from crime_match.evidence.rows import fix_rows, local_text, utc_text
+from engine.activations import Activation
 from engine.times import SECOND_US, parse_time
 from tests.evidence_case import case, hostile_case
 from tests.unit.test_evidence_report import told, unmonitored
@@ -103,6 +104,25 @@ def test_masts_stale_and_no_fittings_are_said():
     bare = replace(of, trail=of.trail._replace(activations=(), devices=()))
     assert "The pack holds no record of its fitting." in text_of(read(bare))
     assert any("By the record of fittings it was assigned to Alex Example" in line for line in paragraphs(of, fix_rows(of)))
+
+
+def test_a_fitting_that_nobody_recorded_is_not_claimed():
+    of = case()
+    bare = replace(of, trail=of.trail._replace(activations=(Activation("T1001", "W1", -(2**62)),)))
+    assert "The pack holds no record of its fitting." in text_of(read(bare))
+    assert "By the record of fittings" not in text_of(read(bare))
+
+
+def test_the_highest_probability_is_told_beside_the_support():
+    text = text_of(read(told(case(), support="weak", probability=0.0412)))
+    assert "recorded as “weak”. The highest probability of presence that it gives for any position is 0.041." in text
+
+
+def test_columns_have_their_widths_for_every_word_processor():
+    document = read(case())
+    [exhibits] = [table for table in document.tables if table.rows[0].cells[0].text == "Exhibit"]
+    assert [round(column.width.mm) for column in exhibits.columns] == [25, 141]
+    assert [round(cell.width.mm) for cell in exhibits.rows[1].cells] == [25, 141]
 
 
 def test_exhibits_are_those_of_the_report():

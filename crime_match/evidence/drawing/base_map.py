@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crime_match.evidence.drawing.plane import Floats, Frame, Plane
 from crime_match.evidence.drawing.svg import element, number
+from engine.errors import InputError
 
 _LEAST_MM = 0.25
 _SIMPLE_MM = 0.06
@@ -28,7 +29,7 @@ class BaseMap(NamedTuple):
     layer: str | None = None
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """How a kind is drawn, and up to which scale [m of ground per mm of paper]."""
 
     fill: str | None
@@ -37,14 +38,14 @@ class _Look(NamedTuple):
     most_m_per_mm: float = float("inf")
 
 
-_LOOKS = {  # in the order of drawing
-    "green": _Look("#eef4e6", None, 0.0, 500.0),
-    "water": _Look("#e3eef6", "#e3eef6", 0.3),
-    "building": _Look("#ebe8e4", "#d9d5cf", 0.08, 12.0),
-    "path": _Look(None, "#e2ddd6", 0.15, 8.0),
-    "road": _Look(None, "#d8d3cb", 0.35, 60.0),
-    "main road": _Look(None, "#cdc6bb", 0.6),
-    "rail": _Look(None, "#bdbdbd", 0.25),
+LOOKS = {  # in the order of drawing
+    "green": Look("#eef4e6", None, 0.0, 500.0),
+    "water": Look("#e3eef6", "#e3eef6", 0.3),
+    "building": Look("#ebe8e4", "#d9d5cf", 0.08, 12.0),
+    "path": Look(None, "#e2ddd6", 0.15, 8.0),
+    "road": Look(None, "#d8d3cb", 0.35, 60.0),
+    "main road": Look(None, "#cdc6bb", 0.6),
+    "rail": Look(None, "#bdbdbd", 0.25),
 }
 _MAIN = ("motorway", "trunk", "primary", "secondary")
 _ROADS = ("tertiary", "unclassified", "residential", "living_street", "service", "pedestrian", "road")
@@ -56,7 +57,7 @@ def draw_base(base: BaseMap, plane: Plane, frame: Frame) -> list[str]:
     geometries, kinds = _read(base, plane, frame)
     paper = _on_paper(geometries, plane, frame)
     drawn, left = [], _MOST_POINTS
-    for kind, look in reversed(_LOOKS.items()):  # streets before buildings, where there is too much for the paper
+    for kind, look in reversed(LOOKS.items()):  # streets before buildings, where there is too much for the paper
         if frame.m_per_mm > look.most_m_per_mm:
             continue
         shapes = _visible(paper[kinds == kind], frame)
@@ -70,7 +71,7 @@ def draw_base(base: BaseMap, plane: Plane, frame: Frame) -> list[str]:
 def kind_of(told: str) -> str:
     """The kind under which a feature is drawn; classes of OpenStreetMap's ways are known too. Empty: not drawn."""
     name = told.strip().lower()
-    if name in _LOOKS:
+    if name in LOOKS:
         return name
     stem = name.removesuffix("_link")
     for kind, names in (("main road", _MAIN), ("road", _ROADS), ("path", _PATHS), ("water", ("river", "stream", "canal"))):
@@ -82,9 +83,12 @@ def kind_of(told: str) -> str:
 def _read(base: BaseMap, plane: Plane, frame: Frame) -> tuple[NDArray[np.object_], NDArray[np.str_]]:
     """Geometries in WGS84 and their kinds, of the features that may lie in the frame."""
     box = _box(plane, frame)
-    found = pyogrio.read_dataframe(base.path, layer=base.layer, columns=["kind"], **_within(base, box))
+    try:
+        found = pyogrio.read_dataframe(base.path, layer=base.layer, columns=["kind"], **_within(base, box))
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as fault:
+        raise InputError("is no base map", place=base.path.name, expected="a GeoPackage or GeoJSON file") from fault
     if "kind" not in found:
-        raise ValueError(f"the base map {base.path.name} has no field kind")
+        raise InputError("has no field kind", place=base.path.name, expected="a base map whose features have one")
     if found.crs is not None and found.crs.to_epsg() != 4326:
         found = found.to_crs(4326)
     kinds = np.array([kind_of(str(told)) for told in found["kind"]], np.str_)
@@ -127,7 +131,7 @@ def _visible(shapes: NDArray[np.object_], frame: Frame) -> NDArray[np.object_]:
     return np.asarray(shapes[np.nan_to_num(size, nan=0.0) >= _LEAST_MM], object)
 
 
-def _path(shapes: NDArray[np.object_], look: _Look, kind: str) -> str:
+def _path(shapes: NDArray[np.object_], look: Look, kind: str) -> str:
     areas = look.fill is not None
     data = "".join(_rings(shapely.get_parts(shapes)))
     return element(

@@ -14,22 +14,21 @@ from crime_match.evidence.drawing.map import FRAME_WIDTH, LEAST_M, LEFT, TOP, Sc
 from crime_match.evidence.drawing.plane import Frame, Point, frame_about
 from crime_match.evidence.drawing.svg import SMALL_MM, TEXT_MM, Drawing
 from crime_match.evidence.drawing.symbols import (
-    FLAGGED,
     KINDS,
-    MAST,
-    PLACING,
+    MASTS,
     Kind,
     confidence,
     kind_of,
     place_mark,
     symbols,
+    tint_of,
     vicinity,
     widened,
 )
 from crime_match.evidence.drawing.tracks_map import visits_ends
-from crime_match.evidence.drawing.way import draw_runs, runs_of, thinned_symbols
-from crime_match.evidence.drawing.wording import counted, length_text
-from crime_match.evidence.rows import WINDOW
+from crime_match.evidence.drawing.way import CELL_MM, FEW, draw_runs, runs_of, thinned_symbols
+from crime_match.evidence.drawing.wording import counted, length_text, more_text, numbers_text, spans_of
+from crime_match.evidence.rows import WINDOW, FixRow
 
 _HEIGHT = 150.0
 _MARGIN = 1.35
@@ -50,18 +49,17 @@ def detail_map(case: Case, base: BaseMap | None = None) -> Drawing | None:
     for run in runs:
         labels.avoid(run.points)
     labels.avoid_circle(x, y, scene.radius_m / frame.m_per_mm)
-    content = [*_circles(scene, frame, points, near), *draw_runs(runs), *_place(scene, frame)]
-    content += _symbols(scene, points, inside, labels)
+    content = [*_circles(scene, frame, points, near), *draw_runs(runs), *_vicinity(scene, frame)]
+    mark, drawn = place_mark(x, y), _symbols(scene, points, inside, labels)
+    content += [mark, *drawn] if len(inside) <= FEW else [*drawn, mark]
     labels.keep_free(x, y, 1.3)
-    _tell_unseen(scene, frame, points, near, labels)
-    r = scene.radius_m / frame.m_per_mm
-    labels.place(x, y + r, f"Vicinity of {length_text(scene.radius_m)}", SMALL_MM, bold=True)
-    n_unnumbered = sum(
-        not labels.place(*points[k], told, size, bold=bold)
-        for k, told, size, bold in _numbers(scene, near)
-        if frame.holds(*points[k])
-    )
-    return whole_map(scene, frame, base, content, labels.drawn, _alt(scene, frame, near, n_unnumbered))
+    _name_circles(scene, frame, labels)
+    n_bare = sum(
+        len(group) for group, told, size, bold in _numbers(scene, _groups(scene, frame, points, near))
+        if not labels.place(*points[group[0]], told, size, gap=0.4 if bold else 0.1, bold=bold)
+    )  # fmt: skip
+    notes = [*_unseen(scene, frame, points, near), *_thinned(scene, near, inside, n_bare)]
+    return whole_map(scene, frame, base, content, labels.drawn, notes, _alt(scene, frame, near, n_bare))
 
 
 def _shown_m(scene: Scene) -> float:
@@ -83,28 +81,38 @@ def _near(scene: Scene, frame: Frame, points: Sequence[Point]) -> list[int]:
     ]  # fmt: skip
 
 
-def _place(scene: Scene, frame: Frame) -> list[str]:
+def _vicinity(scene: Scene, frame: Frame) -> list[str]:
     x, y = frame.at(0.0, 0.0)
     drawn = [vicinity(x, y, scene.radius_m / frame.m_per_mm)]
     if scene.reach_m > scene.radius_m:
         drawn.append(widened(x, y, scene.reach_m / frame.m_per_mm))
-    return [*drawn, place_mark(x, y)]
+    return drawn
+
+
+def _name_circles(scene: Scene, frame: Frame, labels: Labels) -> None:
+    x, y = frame.at(0.0, 0.0)
+    labels.place(x, y + scene.radius_m / frame.m_per_mm, f"Vicinity of {length_text(scene.radius_m)}", SMALL_MM, bold=True)
+    if scene.radius_m < scene.reach_m == _shown_m(scene):
+        labels.place(x, y + scene.reach_m / frame.m_per_mm, f"Widened to {length_text(scene.reach_m)}", SMALL_MM, bold=True)
 
 
 def _circles(scene: Scene, frame: Frame, points: Sequence[Point], near: Sequence[int]) -> list[str]:
-    """The circle of each fix, the wide ones first; those of masts only as lines, since they would tint the map."""
+    """The circle of each fix, the wide ones first, one where several are the same; those of masts only as lines, since they
+    would tint the map."""
     looks: dict[tuple[Kind, bool], list[tuple[float, float, float]]] = {}
     for k in sorted(near, key=lambda k: (-scene.rows[k].radius_m, k)):
         row = scene.rows[k]
         looks.setdefault((kind_of(row), row.assumed_radius), []).append((*points[k], row.radius_m / frame.m_per_mm))
+    unlike = {look: list(dict.fromkeys(circles)) for look, circles in looks.items()}
+    tint = tint_of(sum(map(len, unlike.values())))
     return [
-        confidence(circles, kind.colour, assumed=assumed, filled=kind is not MAST and len(near) < 200)
-        for (kind, assumed), circles in looks.items()
+        confidence(circles, kind.colour, assumed=assumed, tint=0.0 if kind in MASTS else tint)
+        for (kind, assumed), circles in unlike.items()
     ]
 
 
-def _tell_unseen(scene: Scene, frame: Frame, points: Sequence[Point], near: Sequence[int], labels: Labels) -> None:
-    """Say which circles hold the whole frame, since nothing of them is seen, and which fixes lie beyond it."""
+def _unseen(scene: Scene, frame: Frame, points: Sequence[Point], near: Sequence[int]) -> list[str]:
+    """Which circles hold the whole frame, since nothing of them is seen, and what lies beyond it."""
     corners = [(x, y) for x in (frame.left, frame.right) for y in (frame.top, frame.bottom)]
     wide, beyond = [], []
     for k in near:
@@ -112,14 +120,24 @@ def _tell_unseen(scene: Scene, frame: Frame, points: Sequence[Point], near: Sequ
             wide.append(scene.rows[k].number)
         elif not frame.holds(*points[k]):
             beyond.append(scene.rows[k].number)
-    for numbers, told in (
-        (beyond, "beyond this map, with a circle that meets the vicinity"),
-        (wide, "with a circle that holds all of this map"),
-    ):
-        if numbers:
-            names = ", ".join(map(str, numbers[:8])) + (" and others" if len(numbers) > 8 else "")
-            words = f"Fix{'es' if len(numbers) > 1 else ''} {told}: {names}"
-            labels.place(frame.left + 1.0, frame.bottom - 3.0, words, SMALL_MM, far=True)
+    told = [
+        f"Fix{'es' if len(numbers) > 1 else ''} {words}: {numbers_text(numbers)}"
+        for numbers, words in (
+            (wide, "with a circle that holds all of this map"),
+            (beyond, "beyond this map, with a circle that meets the vicinity"),
+        ) if numbers
+    ]  # fmt: skip
+    if scene.reach_m > _shown_m(scene):
+        told.append(f"Beyond this map, too: the vicinity widened to {length_text(scene.reach_m)}.")
+    return told
+
+
+def _thinned(scene: Scene, near: Sequence[int], inside: Sequence[int], n_bare: int) -> list[str]:
+    """What the map leaves out for want of room."""
+    if not n_bare:
+        return []
+    n = sum(scene.rows[k].when == WINDOW for k in inside)
+    return [f"For want of room {n_bare:,} of {n:,} fixes drawn here have no number. The table of positions has all."]
 
 
 def _symbols(scene: Scene, points: Sequence[Point], inside: Sequence[int], labels: Labels) -> list[str]:
@@ -127,23 +145,45 @@ def _symbols(scene: Scene, points: Sequence[Point], inside: Sequence[int], label
     kinds = [kind_of(scene.rows[k]) for k in inside]
     must = [scene.rows[k].when == WINDOW for k in inside]
     kept = thinned_symbols([points[k] for k in inside], [kind.name for kind in kinds], must)
-    size = 1.0 if len(kept) < 400 else 0.7
+    size = 1.0 if len(kept) <= FEW else 0.7
     for j in kept:
         labels.keep_free(*points[inside[j]], 0.6 * size)
     return [symbols(kind, [points[inside[j]] for j in kept if kinds[j] is kind], size) for kind in reversed(KINDS)]
 
 
-def _numbers(scene: Scene, near: Sequence[int]) -> Iterable[tuple[int, str, float, bool]]:
-    """The number of each fix as in the table, with its label where it places; ends of visits with their time, and first."""
-    rows = scene.rows
-    ends = list(dict.fromkeys(k for _, first, last in visits_ends(rows) for k in (first, last)))
-    for k in ends:
-        yield k, f"{rows[k].number} {rows[k].label} {scene.clock(rows[k])}", TEXT_MM, True
-    order = {PLACING: 0, FLAGGED: 1}
-    rest = sorted((k for k in near if k not in set(ends)), key=lambda k: (order.get(kind_of(rows[k]), 2), k))
-    for k in rest:
-        bold = bool(rows[k].label)
-        yield k, f"{rows[k].number} {rows[k].label}".strip(), SMALL_MM, bold
+def _groups(scene: Scene, frame: Frame, points: Sequence[Point], near: Sequence[int]) -> list[list[int]]:
+    """The fixes near in the frame in time order, those together whose symbols cover each other."""
+    groups: dict[tuple[Kind, int, int], list[int]] = {}
+    for k in near:
+        x, y = points[k]
+        if frame.holds(x, y):
+            cell = kind_of(scene.rows[k]), math.floor(x / CELL_MM), math.floor(y / CELL_MM)
+            groups.setdefault(cell, []).append(k)
+    return list(groups.values())
+
+
+def _numbers(scene: Scene, groups: Iterable[list[int]]) -> Iterable[tuple[list[int], str, float, bool]]:
+    """The numbers of fixes as in the table, with their labels where they place; ends of visits with their time, and first."""
+    ends = {k for _, *pair in visits_ends(scene.rows) for k in pair}
+
+    def rank(group: list[int]) -> tuple[int, int]:
+        row = scene.rows[group[0]]
+        return (0 if ends & set(group) else 1 if row.label else 2 if not row.has_weight else 3), group[0]
+
+    for group in sorted(groups, key=rank):
+        times = [scene.clock(scene.rows[k]) for k in group if k in ends]
+        told = " ".join([_numbers_text([scene.rows[k] for k in group]), ", ".join(times[:1] + times[1:][-1:])]).strip()
+        yield group, told, TEXT_MM if times else SMALL_MM, bool(scene.rows[group[0]].label)
+
+
+def _numbers_text(rows: Sequence[FixRow], most: int = 3) -> str:
+    """51 A1, or of several fixes in one point 21–101 A1–A81, 105 B1."""
+    labels, spans = {row.number: row.label for row in rows}, spans_of([row.number for row in rows])
+    told = []
+    for one, two in spans[:most]:
+        ends = [one] if one == two else [one, two]
+        told.append(f"{'–'.join(map(str, ends))} {'–'.join(filter(None, (labels[end] for end in ends)))}".strip())
+    return ", ".join(told) + more_text(spans[most:])
 
 
 def _alt(scene: Scene, frame: Frame, near: Sequence[int], n_unnumbered: int) -> str:

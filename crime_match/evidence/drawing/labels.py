@@ -15,8 +15,8 @@ from crime_match.evidence.drawing.svg import FAINT, line, text, text_width_mm
 _CELL_MM = 0.25
 _PATIENCE, _END = 60, 600
 """After so many labels without room the others are tried next to their points alone, and then no more: the map is full."""
-_AWAY_MM = (1.0, 3.4, 6.5, 10.0)
-"""How far a label may lie from its point; from the second on a line leads to it."""
+_AWAY_MM, _FAR_MM = (1.0, 3.4, 6.5, 10.0), (14.0, 19.0, 25.0)
+"""How far a label may lie from its point, and one that must be seen; from the second on a line leads to it."""
 _BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
 _DIRECTIONS = tuple(
     (math.cos(k * math.pi / 8.0), -math.sin(k * math.pi / 8.0)) for k in (0, 1, 15, 8, 7, 9, 4, 12, 2, 14, 6, 10)
@@ -45,7 +45,11 @@ class Labels:
 
     def keep_free(self, x: float, y: float, half: float) -> None:
         """No label may cover this square."""
-        self._take(Box(x - half, y - half, x + half, y + half))
+        self.keep_box(x - half, y - half, x + half, y + half)
+
+    def keep_box(self, left: float, top: float, right: float, bottom: float) -> None:
+        """No label may cover this rectangle."""
+        self._take(Box(left, top, right, bottom))
 
     def avoid(self, points: Sequence[Point]) -> None:
         """Labels cover this line only where there is no other room."""
@@ -64,12 +68,12 @@ class Labels:
         self.avoid([(x + r * math.cos(turn), y + r * math.sin(turn)) for turn in turns])
 
     def place(
-        self, x: float, y: float, content: str, size: float, *, gap: float = 0.0, far: bool = True, bold: bool = False
+        self, x: float, y: float, content: str, size: float, *, gap: float = 0.0, must: bool = False, bold: bool = False
     ) -> bool:
-        """Draw a label near a point, `gap` mm further off than usual, `far` with a leading line where it must; False where
-        there is no room for it."""
-        full = self.n_left_out >= _END
-        found = None if full else self._room(x, y, text_width_mm(content, size), 1.05 * size, gap, far)
+        """Draw a label near a point, `gap` mm further off than usual, much further where it must be seen; False where there is
+        no room for it."""
+        full = self.n_left_out >= _END and not must
+        found = None if full else self._room(x, y, text_width_mm(content, size), 1.05 * size, gap, must)
         if found is None:
             self.n_left_out += 1
             return False
@@ -83,13 +87,14 @@ class Labels:
         return True
 
     def _room(
-        self, x: float, y: float, width: float, height: float, gap: float, far: bool
+        self, x: float, y: float, width: float, height: float, gap: float, must: bool
     ) -> tuple[Box, Point, str, bool] | None:
         """The first free box, its point nearest to the fix, its anchor, whether a line must lead there: off the lines of the
         map where that is possible."""
-        patient = self.n_left_out < _PATIENCE
+        patient = must or self.n_left_out < _PATIENCE
+        distances = (*_AWAY_MM, *_FAR_MM) if must else _AWAY_MM if patient else _AWAY_MM[:1]
         for taken in (self._taken | self._lines, self._taken) if patient else (self._taken,):
-            for away in _AWAY_MM if far and patient else _AWAY_MM[:1]:
+            for away in distances:
                 for east, down in _DIRECTIONS:
                     near = x + (away + gap) * east, y + (away + gap) * down
                     anchor = "start" if east > 0.3 else "end" if east < -0.3 else "middle"

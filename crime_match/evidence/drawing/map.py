@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,17 +24,19 @@ from crime_match.evidence.drawing.svg import (
     number,
     path,
     text,
+    text_width_mm,
 )
-from crime_match.evidence.drawing.wording import length_text
+from crime_match.evidence.drawing.wording import day_text, length_text
 from crime_match.evidence.rows import WINDOW, FixRow, fix_rows, local_text, window_of
 from engine.times import DAY_US
 
-LEFT, TOP, RIGHT, BELOW = 5.5, 4.5, 4.8, 20.0
-"""Margins about the frame: numbers of the grid, and below also scale, north and notes; nothing of that covers a fix."""
+LEFT, TOP, RIGHT, BELOW = 5.5, 4.5, 4.8, 16.0
+"""Margins about the frame: numbers of the grid, and below also scale and north, then notes; nothing of that covers a fix."""
 FRAME_WIDTH = WIDTH_MM - LEFT - RIGHT
 LEAST_M = 20.0
 """No map is less wide on the ground."""
 _BAR_MM = 45.0
+_NOTE_MM, _MOST_LINES = 3.2, 2
 
 
 class Scene(NamedTuple):
@@ -50,10 +53,11 @@ class Scene(NamedTuple):
     one_day: bool
 
     def clock(self, row: FixRow) -> str:
-        """The time of a fix as maps show it: to the second, zone below the map; with the day where there are several."""
+        """The time of a fix as maps show it: to the second, zone below the map; with the day where it could be another."""
         told = local_text(row.time_us, self.case.timezone)
         zone = told[19:] if len(self.zones) > 1 else ""
-        return (told[11:19] if self.one_day else f"{told[5:10]} {told[11:19]}") + zone
+        plain = self.one_day and row.when == WINDOW
+        return (told[11:19] if plain else f"{day_text(told[:10])} {told[11:19]}") + zone
 
 
 def scene_of(case: Case) -> Scene:
@@ -71,18 +75,21 @@ def scene_of(case: Case) -> Scene:
 
 
 def whole_map(
-    scene: Scene, frame: Frame, base: BaseMap | None, content: Sequence[str], labels: Sequence[str], alt: str
-) -> Drawing:
-    """The map: base, grid, content cut at the frame, labels, and around them what a reader needs to measure."""
+    scene: Scene, frame: Frame, base: BaseMap | None, content: Sequence[str], labels: Sequence[str],
+    notes: Sequence[str], alt: str,
+) -> Drawing:  # fmt: skip
+    """The map: base, grid, content cut at the frame, labels, and around them what a reader needs to measure, and notes."""
     ground, grid = draw_base(base, scene.plane, frame) if base else [], graticule(scene.plane, frame)
     clip = element("clipPath", _rectangle(frame), id="frame")
     inside = group([*ground, *grid.lines, *content], clip_path="url(#frame)")
     edge = _rectangle(frame, fill="none", stroke=INK, stroke_width=0.35)
+    told = _lines(scene, base, notes)
     parts = [
         element("defs", clip), inside, edge, *grid.ticks, group(labels, class_="labels"), scale_bar(frame),
-        north_arrow(frame.right - 4.0, frame.bottom + 11.2), *_notes(scene, frame, base, grid.is_national),
+        *_measures(frame, grid.is_national), north_arrow(frame.right - 4.0, frame.bottom + 9.2),
+        *(text(frame.left, frame.bottom + BELOW + _NOTE_MM * k, words, SMALL_MM) for k, words in enumerate(told)),
     ]  # fmt: skip
-    return drawing(parts, alt, frame.bottom + BELOW)
+    return drawing(parts, alt, round(frame.bottom + BELOW + _NOTE_MM * len(told), 2))
 
 
 def _rectangle(frame: Frame, **look: object) -> str:
@@ -118,14 +125,19 @@ def scale_text(frame: Frame) -> str:
     return "1:" + f"{frame.m_per_mm * 1000.0:,.0f}".replace(",", " ")
 
 
-def _notes(scene: Scene, frame: Frame, base: BaseMap | None, national: bool) -> list[str]:
+def _measures(frame: Frame, national: bool) -> list[str]:
     grid = "Grid: British National Grid, metres. Ticks: degrees, WGS84." if national else "Grid: degrees, WGS84."
-    told = [
-        f"Scale {scale_text(frame)} at a width of {number(WIDTH_MM)} mm. North is up at the place.",
-        grid,
-        f"Times: {' and '.join(scene.zones)} ({scene.case.timezone}).",
-    ]
-    if base and base.attribution:
-        told.append(f"Base map: {base.attribution}")
-    x = frame.left + 62.0
-    return [text(x, frame.bottom + 8.0 + 3.1 * k, words, SMALL_MM) for k, words in enumerate(told)]
+    told = (f"Scale {scale_text(frame)} where this drawing is {number(WIDTH_MM)} mm wide. North is up at the place.", grid)
+    return [text(frame.left + 58.0, frame.bottom + 8.0 + _NOTE_MM * k, words, SMALL_MM) for k, words in enumerate(told)]
+
+
+def _lines(scene: Scene, base: BaseMap | None, notes: Sequence[str]) -> list[str]:
+    """The window, so that no time on the map lacks its date and zone; the notes; the credit of the base map: as lines."""
+    start, end = (local_text(time_us, scene.case.timezone) for time_us in window_of(scene.case))
+    told = [f"Window with its padding: {start} to {end} ({scene.case.timezone}).", *notes]
+    told += [f"Base map: {base.attribution}"] if base and base.attribution else []
+    most = int((WIDTH_MM - LEFT - RIGHT) / text_width_mm("x", SMALL_MM))
+    return [
+        words for note in told
+        for words in textwrap.wrap(note, most, max_lines=_MOST_LINES, placeholder=" …", break_on_hyphens=False)
+    ]  # fmt: skip

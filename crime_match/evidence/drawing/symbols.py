@@ -21,7 +21,14 @@ class Kind(NamedTuple):
     meaning: str
 
 
-PLACING = Kind("placing", BLUE, "Fix that places the wearer: at least half of its circle lies in the vicinity")
+_PLACES = "Fix that places the wearer: at least half of its circle lies in the vicinity; by"
+PLACING = Kind("placing", BLUE, f"{_PLACES} satellite (GPS)")
+PLACING_WIFI = Kind("placing-wifi", GREEN, f"{_PLACES} wireless networks")
+PLACING_RF = Kind("placing-rf", ORANGE, f"{_PLACES} a home beacon")
+PLACING_MAST = Kind("placing-mast", PURPLE, f"{_PLACES} telephone masts")
+PLACING_UNKNOWN = Kind(
+    "placing-unknown", GREY, "Fix that places the wearer: at least half of its circle lies in the vicinity"
+)
 GPS = Kind("gps", BLUE, "Fix by satellite (GPS) in the padded window")
 WIFI = Kind("wifi", GREEN, "Fix by wireless networks in the padded window")
 RF = Kind("rf", ORANGE, "Fix by a home beacon in the padded window")
@@ -29,7 +36,9 @@ MAST = Kind("mast", PURPLE, "Fix by telephone masts, with its circle: coarse, no
 UNKNOWN = Kind("unknown", GREY, "Fix of unknown source in the padded window")
 FLAGGED = Kind("flagged", RED, "Fix left out as implausible, contradictory, of a wrong clock or set aside: not joined")
 AROUND = Kind("around", GREY, "Fix before or after the padded window")
-KINDS = (PLACING, GPS, WIFI, RF, UNKNOWN, MAST, FLAGGED, AROUND)
+_PLACING = {"gps": PLACING, "wifi": PLACING_WIFI, "rf": PLACING_RF, "lbs": PLACING_MAST}
+KINDS = (*_PLACING.values(), PLACING_UNKNOWN, GPS, WIFI, RF, UNKNOWN, MAST, FLAGGED, AROUND)
+MASTS = (MAST, PLACING_MAST)
 _BY_SOURCE = {"gps": GPS, "wifi": WIFI, "rf": RF, "lbs": MAST}
 
 
@@ -42,15 +51,17 @@ def kind_of(row: FixRow) -> Kind:
     """How a fix is drawn on a map."""
     if not row.has_weight:
         return FLAGGED
+    if row.label:
+        return _PLACING.get(row.source, PLACING_UNKNOWN)
     if row.source == "lbs":
         return MAST
     if row.when != WINDOW:
         return AROUND
-    return PLACING if row.label else source_kind(row.source)
+    return source_kind(row.source)
 
 
 def symbols(kind: Kind, points: Iterable[Point], size: float = 1.0) -> str:
-    """The symbols of fixes of one kind about these points; of size 1 they are 1.6 mm wide or less."""
+    """The symbols of fixes of one kind about these points; of size 1 they are 2.2 mm wide or less."""
     shape, look = _SHAPES[kind.name]
     colours = {name: kind.colour if value == _OWN else value for name, value in look.items()}
     widths = {"stroke_width": _STROKES[kind.name] * size} if kind.name in _STROKES else {}
@@ -80,6 +91,10 @@ def _square(half: float) -> _Shape:
 
 _SHAPES: dict[str, tuple[_Shape, dict[str, str]]] = {
     "placing": (_disc(0.8), {"fill": _OWN, "stroke": INK}),
+    "placing-wifi": (_polygon((0.0, -1.1), (1.0, 0.75), (-1.0, 0.75)), {"fill": _OWN, "stroke": INK}),
+    "placing-rf": (_polygon((0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)), {"fill": _OWN, "stroke": INK}),
+    "placing-unknown": (_square(0.8), {"fill": _OWN, "stroke": INK}),
+    "placing-mast": (_square(0.85), {"fill": PAPER, "stroke": INK}),
     "gps": (_disc(0.55), {"fill": _OWN}),
     "around": (_disc(0.5), {"fill": PAPER, "stroke": _OWN}),
     "flagged": (_cross, {"fill": "none", "stroke": _OWN}),
@@ -88,14 +103,16 @@ _SHAPES: dict[str, tuple[_Shape, dict[str, str]]] = {
     "rf": (_polygon((0.0, -0.8), (0.8, 0.0), (0.0, 0.8), (-0.8, 0.0)), {"fill": _OWN}),
     "unknown": (_square(0.5), {"fill": _OWN}),
 }
-_STROKES = {"placing": 0.3, "around": 0.22, "flagged": 0.38, "mast": 0.35}
+_STROKES = {"placing": 0.3, "around": 0.22, "flagged": 0.38, "mast": 0.35, "placing-mast": 0.5}
+_STROKES |= dict.fromkeys(("placing-wifi", "placing-rf", "placing-unknown"), 0.3)
 
 
 def place_mark(x: float, y: float) -> str:
-    """The place of the crime: a cross of hairs."""
+    """The place of the crime: a cross of hairs, edged with white, so that it is found among many fixes."""
     hairs = "".join(line(x + 1.1 * a, y + 1.1 * b, x + 2.6 * a, y + 2.6 * b) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1)))
     ring = element("circle", cx=x, cy=y, r=1.1, fill="none")
-    return element("g", hairs + ring, class_="place", stroke="#000000", stroke_width=0.35)
+    edge = element("g", hairs + ring, stroke=PAPER, stroke_width=0.75)
+    return edge + element("g", hairs + ring, class_="place", stroke=INK, stroke_width=0.35)
 
 
 def arrow(x: float, y: float, east: float, down: float, colour: str) -> str:
@@ -119,11 +136,19 @@ def widened(x: float, y: float, r: float) -> str:
     )
 
 
-def confidence(circles: Iterable[tuple[float, float, float]], colour: str, *, assumed: bool, filled: bool = True) -> str:
-    """Circles (x, y, radius) in which the wearer was with 95 %; dashed where the tag told none and one is assumed."""
+def tint_of(n: int) -> float:
+    """How strongly so many circles are filled, so that what lies under all of them is still seen."""
+    return next((tint for most, tint in ((15, 0.06), (30, 0.03), (80, 0.01)) if n <= most), 0.0)
+
+
+def confidence(circles: Iterable[tuple[float, float, float]], colour: str, *, assumed: bool, tint: float = 0.06) -> str:
+    """Circles (x, y, radius) in which the wearer was with 95 %; dashed where the tag told none and one is assumed. Many are
+    drawn as fine and pale lines."""
+    shown = list(circles)
     name, dashes = ("assumed", "0.9 0.7") if assumed else ("circle", None)
-    look = {"fill": colour, "fill_opacity": 0.06} if filled else {"fill": "none"}
+    look: dict[str, object] = {"fill": colour, "fill_opacity": tint} if tint else {"fill": "none"}
+    look |= {"stroke_opacity": 0.6 if len(shown) < 1_000 else 0.3} if not tint_of(len(shown)) else {}
     return group(
-        (element("circle", cx=x, cy=y, r=r) for x, y, r in circles),
-        class_=name, **look, stroke=colour, stroke_width=0.22 if filled else 0.12, stroke_dasharray=dashes,
+        (element("circle", cx=x, cy=y, r=r) for x, y, r in shown),
+        class_=name, **look, stroke=colour, stroke_width=0.22 if tint_of(len(shown)) else 0.12, stroke_dasharray=dashes,
     )  # fmt: skip

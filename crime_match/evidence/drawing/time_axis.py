@@ -64,7 +64,22 @@ class TimeAxis(NamedTuple):
                 if day != before:
                     drawn.append(text(x, day_y, day, SMALL_MM, text_anchor="middle", fill=FAINT))
             days = local[:10], utc[:10]
-        return drawn
+        change = self.clock_change()
+        look = {"class_": "clock-change", "stroke": INK, "stroke_width": 0.25, "stroke_dasharray": "1.2 0.8"}
+        return [*drawn, line(self.at(change[0]), top, self.at(change[0]), bottom, **look)] if change else drawn
+
+    def clock_change(self) -> tuple[int, int] | None:
+        """When the local clock is put forward or back within the span [us UTC], to the second, and by how much [us]; None where
+        it shows the same offset at both ends."""
+        low, high = self.start_us, self.end_us
+        before_us, after_us = _offset_us(low, self.timezone), _offset_us(high, self.timezone)
+        if before_us == after_us:
+            return None
+        low, high = low // SECOND_US, -(-high // SECOND_US)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if _offset_us(middle * SECOND_US, self.timezone) == before_us else (low, middle)
+        return high * SECOND_US, after_us - before_us
 
     @property
     def zones(self) -> list[str]:
@@ -73,6 +88,11 @@ class TimeAxis(NamedTuple):
 
 
 _ERA = datetime(1970, 1, 5)  # noqa: DTZ001 (a Monday of the wall clock, so that steps of a week begin there)
+
+
+def _offset_us(time_us: int, timezone: str) -> int:
+    ahead = to_datetime(time_us).astimezone(ZoneInfo(timezone)).utcoffset()
+    return 0 if ahead is None else int(ahead.total_seconds() * 1_000_000)
 
 
 def _wall_us(time_us: int, timezone: str) -> int:

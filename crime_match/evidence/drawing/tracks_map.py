@@ -9,7 +9,8 @@ from itertools import islice, pairwise
 import numpy as np
 
 from crime_match.evidence.case import Case
-from crime_match.evidence.drawing.base_map import BaseMap
+from crime_match.evidence.drawing.base_map import BaseMap, draw_base
+from crime_match.evidence.drawing.inset import draw_inset, inset_of
 from crime_match.evidence.drawing.labels import Labels
 from crime_match.evidence.drawing.map import FRAME_WIDTH, LEAST_M, LEFT, TOP, Scene, scale_text, scene_of, whole_map
 from crime_match.evidence.drawing.plane import Frame, Point, frame_about
@@ -18,22 +19,26 @@ from crime_match.evidence.drawing.symbols import (
     FLAGGED,
     KINDS,
     MAST,
+    MASTS,
     arrow,
     confidence,
     kind_of,
     place_mark,
     symbols,
+    tint_of,
     vicinity,
     widened,
 )
-from crime_match.evidence.drawing.way import CROWD, GAP_US, draw_runs, is_joined, runs_of, thinned_symbols
-from crime_match.evidence.drawing.wording import counted, length_text
+from crime_match.evidence.drawing.way import CROWD, FEW, GAP_US, draw_runs, is_joined, runs_of, thinned_symbols
+from crime_match.evidence.drawing.wording import counted, length_text, numbers_text
 from crime_match.evidence.rows import WINDOW, FixRow, local_text, window_of
 
-_HEIGHTS = (100.0, 165.0)
-_APART_MM = 24.0
+_HEIGHTS = (100.0, 160.0)
+_APART_MM, _MOST_TIMES = 24.0, 40
+"""Times stand so far apart along the way, and further where it is long."""
 _MOST_POINTERS, _MOST_TOLD = 6, 60
-_SEEN_MM = 1.5
+_SEEN_MM, _EDGE_MM = 1.5, 1.0
+"""The least radius of a circle that is drawn; no symbol stands nearer to the edge."""
 
 
 def tracks_map(case: Case, base: BaseMap | None = None) -> Drawing:
@@ -49,13 +54,43 @@ def tracks_map(case: Case, base: BaseMap | None = None) -> Drawing:
     for run in runs:
         labels.avoid(run.points)
     labels.avoid_circle(*frame.at(0.0, 0.0), scene.radius_m / frame.m_per_mm)
+    far = _far(scene)
+    if far is not None:
+        labels.avoid([frame.at(0.0, 0.0), points[far]])
+    inset = inset_of(scene, frame, points)
+    if inset:
+        labels.keep_box(inset.left - 0.5, inset.top - 5.0, inset.right + 0.5, inset.bottom + 0.5)
     _name_place(scene, frame, labels)
-    content = [*_masts(scene, frame, points), *draw_runs(runs), *_place(scene, frame)]
-    content += [*_distance(scene, frame, points, labels), *_symbols(scene, points, kept)]
+    around, *rest = _symbols(scene, points, kept)
+    content = [*_masts(scene, frame, points), *draw_runs(runs), around, *_place(scene, frame)]
+    mark = place_mark(*frame.at(0.0, 0.0))
+    content += [*_distance(scene, frame, points, labels), *([mark, *rest] if len(kept) <= FEW else [*rest, mark])]
     content += _pointers(scene, frame, points, labels)
-    for k, told in islice(_told(scene, frame, points), _MOST_TOLD):
-        labels.place(*points[k], told, SMALL_MM, gap=0.3)
-    return whole_map(scene, frame, base, content, labels.drawn, _alt(scene, frame))
+    if inset:
+        content += _enlarged(scene, frame, inset, base)
+    else:
+        _tell(scene, frame, points, labels)
+    return whole_map(scene, frame, base, content, labels.drawn, _notes(scene, frame, points, kept), _alt(scene, frame))
+
+
+def _enlarged(scene: Scene, frame: Frame, inset: Frame, base: BaseMap | None) -> list[str]:
+    """The inset with the same way, fixes and words."""
+    points, labels = inset.points(scene.ground_m), Labels(inset)
+    kept, runs = _kept(scene, inset, points), runs_of(scene.rows, points, inset)
+    labels.keep_box(inset.left, inset.bottom - 3.0, inset.left + 24.0, inset.bottom)
+    for k in kept:
+        labels.keep_free(*points[k], 0.45)
+    for run in runs:
+        labels.avoid(run.points)
+    _tell(scene, inset, points, labels)
+    ground = draw_base(base, scene.plane, inset) if base else []
+    content = [*ground, *_masts(scene, inset, points), *draw_runs(runs), *_symbols(scene, points, kept)]
+    return draw_inset(frame, inset, content, labels.drawn)
+
+
+def _tell(scene: Scene, frame: Frame, points: Sequence[Point], labels: Labels) -> None:
+    for k, told, must in islice(_told(scene, frame, points), _MOST_TOLD):
+        labels.place(*points[k], told, SMALL_MM, gap=0.3, must=must)
 
 
 def _frame(scene: Scene) -> Frame:
@@ -78,34 +113,38 @@ def _place(scene: Scene, frame: Frame) -> list[str]:
     drawn = [vicinity(x, y, scene.radius_m / frame.m_per_mm)] if scene.radius_m >= _SEEN_MM * frame.m_per_mm else []
     if scene.reach_m > scene.radius_m and scene.reach_m >= _SEEN_MM * frame.m_per_mm:
         drawn.append(widened(x, y, scene.reach_m / frame.m_per_mm))
-    return [*drawn, place_mark(x, y)]
+    return drawn
 
 
 def _name_place(scene: Scene, frame: Frame, labels: Labels) -> None:
-    r, told = scene.radius_m / frame.m_per_mm, f"vicinity of {length_text(scene.radius_m)}"
-    told = f"Place and {told}" if r >= _SEEN_MM else f"Place; its {told} is too small to draw"
+    r = scene.radius_m / frame.m_per_mm
+    told = f"Place and vicinity of {length_text(scene.radius_m)}" if r >= _SEEN_MM else "Place of the crime"
     x, y = frame.at(0.0, 0.0)
     for east, down in ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0)):
         if labels.place(x + r * east, y + r * down, told, SMALL_MM, gap=max(0.0, 1.6 - r), bold=True):
             return
+    labels.place(x, y, told, SMALL_MM, gap=1.6, bold=True, must=True)
 
 
 def _masts(scene: Scene, frame: Frame, points: Sequence[Point]) -> list[str]:
     """The circles of mast fixes of the window: they are told apart from the way."""
     shown = [
         (scene.rows[k].assumed_radius, (x, y, scene.rows[k].radius_m / frame.m_per_mm))
-        for k, (x, y) in enumerate(points) if kind_of(scene.rows[k]) is MAST and scene.rows[k].when == WINDOW
+        for k, (x, y) in enumerate(points) if kind_of(scene.rows[k]) in MASTS and scene.rows[k].when == WINDOW
     ]  # fmt: skip
-    filled = len(shown) < 10
+    circles = list(dict.fromkeys(shown))
+    tint = tint_of(len(circles))
     return [
-        confidence((circle for told, circle in shown if told == assumed), MAST.colour, assumed=assumed, filled=filled)
+        confidence((circle for told, circle in circles if told == assumed), MAST.colour, assumed=assumed, tint=tint)
         for assumed in (False, True)
     ]
 
 
 def _kept(scene: Scene, frame: Frame, points: Sequence[Point]) -> list[int]:
     """The fixes in the frame, thinned where symbols of a kind coincide, but none in the vicinity."""
-    inside = [k for k, (x, y) in enumerate(points) if frame.holds(x, y)]
+    inside = [k for k, (x, y) in enumerate(points) if frame.holds(x, y, _EDGE_MM)]
+    if len(inside) <= FEW:
+        return inside
     apart_m = np.hypot(*scene.ground_m[inside].T).tolist()
     must = [apart <= scene.reach_m or bool(scene.rows[k].label) for k, apart in zip(inside, apart_m, strict=True)]
     kept = thinned_symbols([points[k] for k in inside], [kind_of(scene.rows[k]).name for k in inside], must)
@@ -113,20 +152,30 @@ def _kept(scene: Scene, frame: Frame, points: Sequence[Point]) -> list[int]:
 
 
 def _symbols(scene: Scene, points: Sequence[Point], kept: Sequence[int]) -> list[str]:
-    """What matters most is drawn last."""
+    """One text of each kind; first the fixes before and after the window, and what matters most last."""
     size = 1.0 if len(kept) < CROWD else 0.75
     return [symbols(kind, [points[k] for k in kept if kind_of(scene.rows[k]) is kind], size) for kind in reversed(KINDS)]
 
 
 def _distance(scene: Scene, frame: Frame, points: Sequence[Point], labels: Labels) -> list[str]:
     """Unless the wearer is placed: the line from the place to the nearest fix of the window, with its length."""
-    near = nearest(scene)
-    if near is None or scene.case.verdict == "placed" or (scene.rows[near].distance_m or 0.0) <= scene.radius_m:
+    near = _far(scene)
+    if near is None:
         return []
     row, (x1, y1), (x2, y2) = scene.rows[near], frame.at(0.0, 0.0), points[near]
     told = f"{length_text(row.distance_m or 0.0)} to the nearest fix: {row.number}, {scene.clock(row)}"
-    labels.place((x1 + x2) / 2.0, (y1 + y2) / 2.0, told, TEXT_MM, gap=0.6, bold=True)
+    for part, must in ((0.5, False), (0.3, False), (0.7, False), (0.5, True)):
+        if labels.place(x1 + part * (x2 - x1), y1 + part * (y2 - y1), told, TEXT_MM, gap=0.6, bold=True, must=must):
+            break
     return [line(x1, y1, x2, y2, class_="distance", stroke=INK, stroke_width=0.3, stroke_dasharray="3 1 0.6 1")]
+
+
+def _far(scene: Scene) -> int | None:
+    """The nearest fix where the distance to it is drawn: it lies beyond the vicinity, and the wearer is not placed."""
+    near = nearest(scene)
+    if near is None or scene.case.verdict == "placed" or (scene.rows[near].distance_m or 0.0) <= scene.radius_m:
+        return None
+    return near
 
 
 def nearest(scene: Scene) -> int | None:
@@ -137,20 +186,14 @@ def nearest(scene: Scene) -> int | None:
 
 def _pointers(scene: Scene, frame: Frame, points: Sequence[Point], labels: Labels) -> list[str]:
     """Fixes of the window that were left out and lie beyond the frame: an arrow at its edge says where."""
-    beyond = [k for k, row in enumerate(scene.rows) if row.when == WINDOW and not frame.holds(*points[k])]
+    beyond = [k for k, row in enumerate(scene.rows) if row.when == WINDOW and not frame.holds(*points[k], _EDGE_MM)]
     drawn = []
     for k in beyond[:_MOST_POINTERS]:
         x, y, east, down = _edge(frame, *points[k])
         drawn.append(arrow(x, y, east, down, FLAGGED.colour))
         labels.keep_free(x, y, 1.3)
-        row = scene.rows[k]
-        labels.place(
-            x, y, f"{row.number} (left out), {length_text(row.distance_m or 0.0)} from the place", SMALL_MM, gap=1.2
-        )
-    if len(beyond) > _MOST_POINTERS:
-        more = counted(len(beyond) - _MOST_POINTERS, "more fix", "more fixes")
-        told = f"{more} left out beyond this map"
-        labels.place(frame.left + frame.width / 2.0, frame.bottom - 4.0, told, SMALL_MM)
+        apart = length_text(math.hypot(*scene.ground_m[k].tolist()))
+        labels.place(x, y, f"{scene.rows[k].number} (left out), {apart} from the place", SMALL_MM, gap=1.2)
     return [group(drawn, class_="pointers")]
 
 
@@ -165,39 +208,81 @@ def _edge(frame: Frame, x: float, y: float) -> tuple[float, float, float, float]
     return middle_x + part * dx, middle_y + part * dy, dx / length, dy / length
 
 
-def _told(scene: Scene, frame: Frame, points: Sequence[Point]) -> Iterable[tuple[int, str]]:
-    """Which fixes get words, the most important first: visits' ends, the window's, masts, left out ones, gaps, and times
-    along the way."""
+def _notes(scene: Scene, frame: Frame, points: Sequence[Point], kept: Sequence[int]) -> list[str]:
+    """What the map does not show, and where it is told."""
+    inside = [k for k, row in enumerate(scene.rows) if row.when == WINDOW and frame.holds(*points[k], _EDGE_MM)]
+    beyond = [
+        row.number for k, row in enumerate(scene.rows) if row.when == WINDOW and not frame.holds(*points[k], _EDGE_MM)
+    ]
+    drawn, told = len(set(inside) & set(kept)), []
+    if not any(row.when == WINDOW and row.has_weight for row in scene.rows):
+        told.append("No fix of the window carries weight: the map says nothing of where the wearer was in it.")
+    if drawn < len(inside):
+        told.append(
+            f"Thinned: {drawn:,} symbols stand for {len(inside):,} fixes of the window, where they would cover each other. "
+            "The table has all."
+        )
+    if scene.radius_m < _SEEN_MM * frame.m_per_mm:
+        told.append(
+            f"The vicinity of {length_text(scene.radius_m)} about the place is too small to be drawn at this scale."
+        )
+    if len(beyond) > _MOST_POINTERS:
+        told.append(f"Left out and beyond this map: {numbers_text(beyond)}.")
+    return told
+
+
+def _told(scene: Scene, frame: Frame, points: Sequence[Point]) -> Iterable[tuple[int, str, bool]]:
+    """Which fixes get words, the most important first, and whether these must be seen: visits' ends, the window's, masts, left
+    out ones, the longest gaps, and times along the way."""
     rows, named = scene.rows, set()
-    shown = [k for k, row in enumerate(rows) if row.when == WINDOW and frame.holds(*points[k])]
+    shown = [k for k, row in enumerate(rows) if row.when == WINDOW and frame.holds(*points[k], _EDGE_MM)]
     joined = [k for k in shown if is_joined(rows[k])]
 
-    def once(k: int, told: str) -> Iterable[tuple[int, str]]:
+    def once(k: int, told: str, *, must: bool = False) -> Iterable[tuple[int, str, bool]]:
         if k not in named:
             named.add(k)
-            yield k, told
+            yield k, told, must
 
     for k in [] if shown else _beside(rows):
         yield from once(k, f"{rows[k].when} the window, {scene.clock(rows[k])}")
-    for letter, first, last in visits_ends(rows):
-        yield from once(first, f"{letter} in {scene.clock(rows[first])}")
-        yield from once(last, f"{letter} out {scene.clock(rows[last])}")
-    for k, word in zip(joined[:1] + joined[-1:], ("first", "last"), strict=False):
-        yield from once(k, f"{word} {scene.clock(rows[k])}")
-    for k in shown:
-        if not is_joined(rows[k]):
-            word = "left out" if not rows[k].has_weight else "mast"
-            yield from once(k, f"{rows[k].number} {word}, {scene.clock(rows[k])}")
-    for one, two in pairwise(joined):
-        if rows[two].time_us - rows[one].time_us > GAP_US:
+    for k, words in _names(rows, joined).items():
+        yield from once(k, f"{', '.join(words)} {scene.clock(rows[k])}", must=k in (*joined[:1], *joined[-1:]))
+    for k in _spread([k for k in shown if not is_joined(rows[k])], points):
+        word = "left out" if not rows[k].has_weight else "mast"
+        yield from once(k, f"{rows[k].number} {word}, {scene.clock(rows[k])}")
+    gaps = [(rows[two].time_us - rows[one].time_us, one, two) for one, two in pairwise(joined)]
+    for length_us, one, two in sorted(gaps, key=lambda gap: (-gap[0], gap[1])):
+        if length_us > GAP_US:
             yield from once(one, scene.clock(rows[one]))
             yield from once(two, scene.clock(rows[two]))
-    since = _APART_MM / 2.0
-    for one, two in pairwise(joined):
-        since += math.dist(points[one], points[two])
-        if since >= _APART_MM:
+    lengths = [math.dist(points[one], points[two]) for one, two in pairwise(joined)]
+    apart = max(_APART_MM, sum(lengths) / _MOST_TIMES)
+    since = apart / 2.0
+    for length, k in zip(lengths, joined[1:], strict=True):
+        since += length
+        if since >= apart:
             since = 0.0
-            yield from once(two, scene.clock(rows[two]))
+            yield from once(k, scene.clock(rows[k]))
+
+
+def _names(rows: Sequence[FixRow], joined: Sequence[int]) -> dict[int, list[str]]:
+    """What the first and last fix of the window, and of each visit, are called; in this order."""
+    names: dict[int, list[str]] = {}
+    for k, word in zip((*joined[:1], *joined[-1:]), ("first", "last"), strict=False):
+        names.setdefault(k, []).append(word)
+    for letter, first, last in visits_ends(rows):
+        names.setdefault(first, []).append(f"{letter} in")
+        names.setdefault(last, []).append(f"{letter} out")
+    return names
+
+
+def _spread(found: Sequence[int], points: Sequence[Point]) -> list[int]:
+    """Of fixes that are not joined those that stand apart from each other, so that many do not hide the map with words."""
+    kept: list[int] = []
+    for k in found:
+        if all(math.dist(points[k], points[j]) >= _APART_MM / 2.0 for j in kept[-_MOST_TOLD:]):
+            kept.append(k)
+    return kept
 
 
 def visits_ends(rows: Sequence[FixRow]) -> list[tuple[str, int, int]]:
@@ -217,7 +302,8 @@ def _alt(scene: Scene, frame: Frame) -> str:
     near = nearest(scene)
     far = "no fix of the window carries weight" if near is None else (
         f"{n_placing} of them placing the wearer in the vicinity" if n_placing
-        else f"the nearest {length_text(scene.rows[near].distance_m or 0.0)} from the place"
+        else f"the nearest {length_text(scene.rows[near].distance_m or 0.0)} from the place, "
+        f"with a circle of {length_text(scene.rows[near].radius_m)}"
     )  # fmt: skip
     zone = scene.case.timezone
     span = f"{local_text(start_us, zone)} to {local_text(end_us, zone)}"

@@ -18,14 +18,15 @@ SEEN_MM = 0.15
 """Points of a line closer than this to the one before are not drawn."""
 CELL_MM = 0.3
 """Of symbols of one kind in a square of this size the first is drawn."""
-CROWD = 1_000
-"""Of more points than this the lines are drawn paler, so that the fixes stand out."""
+CROWD, FEW = 1_000, 400
+"""Of more points than the first number the lines are drawn paler, so that the fixes stand out; no more fixes than the second
+are never thinned, and may cover the mark of the place."""
 _ARROW_MM, _MOST_ARROWS = 16.0, 100
 
 JOINED, AROUND_WAY, GAP = "way", "way-around", "way-gap"
 _LOOK = {
     JOINED: {"stroke": BLUE, "stroke_width": 0.45},
-    AROUND_WAY: {"stroke": GREY, "stroke_width": 0.3},
+    AROUND_WAY: {"stroke": GREY, "stroke_width": 0.25, "stroke_dasharray": "1.5 0.9"},
     GAP: {"stroke": "#000000", "stroke_width": 0.4, "stroke_dasharray": "0.01 1.3"},
 }
 

@@ -13,17 +13,21 @@ from crime_match.evidence.report.words import (
     listed,
     local_moment,
     metres,
+    plainly,
     sentence,
     shown,
     speed,
 )
 from crime_match.evidence.rows import FixRow, local_text
+from engine.times import parse_time
 
 _MOST_REASONS, _MOST_REASON, _MOST_EVENTS, _MOST_GAPS = 4, 200, 3, 2
 _ALARMS = {
     "strap_tamper": "strap tampered with", "case_tamper": "case tampered with", "power_off": "power off", "fault": "fault",
     "jamming": "jamming",
 }  # fmt: skip
+_ADDED = "outside the time for which the crime is reported, in what was added to it"
+_NO_REPORT = "The pack holds no report of the tag of any kind: of tampering, power off, fault or jamming nothing is known."
 _NO_ALARM = "The pack holds no report of the tag up to the end of the window of tampering, power off, fault or jamming."
 
 
@@ -44,7 +48,7 @@ def _placed(found: Findings) -> list[str]:
     away = [row for row in found.used if not row.label and first < row.time_us < last]
     assumed = sum(row.assumed_radius for row in found.placing)
     masts = sum(row.source == "lbs" for row in found.placing)
-    told = []
+    told = _when(found)
     if away:
         told.append(f"Between the first and the last of the visits, {count(len(away), 'usable position')} {are(len(away))} not "
                     f"in the vicinity: {listed([_far(row) for row in away])}.")  # fmt: skip
@@ -52,7 +56,31 @@ def _placed(found: Findings) -> list[str]:
         told.append(f"Of {count(assumed, 'placing position')} the tag reported no circle; an assumed one was used.")
     if masts and found.match["support"] != "cell":
         told.append(f"{count(masts, 'placing position')} {are(masts)} from phone masts.")
-    return told or ["No usable position between the first and the last of the visits lies outside the vicinity."]
+    return (
+        told
+        if away
+        else [*told, "No usable position between the first and the last of the visits lies outside the vicinity."]
+    )
+
+
+def _when(found: Findings) -> list[str]:
+    """How the visits lie to the time for which the crime is reported: before or after it, or only a part of it."""
+    start_us, end_us = parse_time(found.asked["from"]), parse_time(found.asked["to"])
+    n, outside = len(found.placing), sum(not start_us <= row.time_us <= end_us for row in found.placing)
+    if outside == n:
+        return [f"{'The placing position lies' if n == 1 else 'All placing positions lie'} {_ADDED}."]
+    told = [f"Of {count(n, 'placing position')}, {outside} {'lies' if outside == 1 else 'lie'} {_ADDED}."] * (outside > 0)
+    visits = [(parse_time(visit["entered"]), parse_time(visit["left"])) for visit in found.match["visits"]]
+    within_us = sum(max(0, min(left, end_us) - max(entered, start_us)) for entered, left in visits)
+    if within_us >= end_us - start_us:
+        return told
+    part = f"the visits, from first to last position, make up {lasting(within_us / 1e6)} of it"
+    return [
+        *told,
+        f"The crime is reported for a time of {lasting((end_us - start_us) / 1e6)}; "
+        f"{part if within_us else 'the placing positions are single moments of it'}. "
+        "The record does not tell at which moment of it the crime happened.",
+    ]
 
 
 def _far(row: FixRow) -> str:
@@ -60,7 +88,7 @@ def _far(row: FixRow) -> str:
 
 
 def _reasons(found: Findings) -> list[str]:
-    reasons = [sentence(reason, found.zone, _MOST_REASON) for reason in found.match["reasons"]]
+    reasons = [sentence(plainly(reason), found.zone, _MOST_REASON) for reason in found.match["reasons"]]
     more = len(reasons) - _MOST_REASONS
     return reasons[:_MOST_REASONS] + [f"{count(more, 'further reason')} {are(more)} in annex A."] * (more > 0)
 
@@ -113,4 +141,6 @@ def _gaps(found: Findings) -> list[str]:
 def _events(found: Findings) -> str:
     events = [e for e in found.case.trail.events if e.kind in _ALARMS and e.time_us <= found.end_us]
     told = [f"{_ALARMS[e.kind]} ({shown(e.device, 40)}, {local_text(e.time_us, found.zone)})" for e in reversed(events)]
-    return f"Reports of the tag before the end of the window: {listed(told, _MOST_EVENTS)}." if told else _NO_ALARM
+    if told:
+        return f"Reports of the tag before the end of the window: {listed(told, _MOST_EVENTS)}."
+    return _NO_ALARM if found.case.trail.events else _NO_REPORT

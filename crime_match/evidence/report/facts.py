@@ -32,7 +32,7 @@ def _subject(case: Case) -> str:
     wearer = f"{shown(person.name, 120)}, {known}" if person.name else f"the wearer {known}"
     devices = case.trail.devices or (str(case.match["device"] or "not named"),)
     tags = listed([shown(device, 60) for device in devices])
-    if not case.trail.activations:
+    if not case.is_fitting_recorded:
         return f"The record holds positions of the tag {tags}, of {wearer}. The pack holds no record of its fitting."
     return f"The record holds positions reported by the tag {tags}. By the record of fittings it was assigned to {wearer}."
 
@@ -57,11 +57,17 @@ def _answer(case: Case) -> list[str]:
     m, p = case.match, case.match["parameters"]
     needed, most = m["required_speed_mps"], f"the method allows for up to {speed(p['max_speed_mps'])}"
     if case.verdict == "placed":
+        highest = m["probability"]
+        reached = (
+            ""
+            if highest is None
+            else f"The highest probability of presence that it gives for any position is {highest:.3f}. "
+        )
         masts = ["All of these positions come from phone masts."] if m["support"] == "cell" else []
         return [
             f"The record has {count(m['n_fixes'], 'position')} of the tag in the window for which at least "
             f"{percent(p['overlap'])} of the circle lies in the vicinity, in {count(len(m['visits']), 'visit')}. "
-            f"The support of this placement is recorded as “{m['support']}”. "
+            f"The support of this placement is recorded as “{m['support']}”. {reached}"
             "The first and last position of each visit are in the table below.",
             *masts,
         ]
@@ -83,7 +89,7 @@ def _quality(case: Case, rows: list[FixRow]) -> list[str]:
     m, told, found = case.match, [], Findings(case, rows)
     if m["closest_m"] is not None:
         near, at = metres(m["closest_m"]), found.at(m["closest_at"])
-        told.append(f"The usable position of the window that is nearest to the place is {near} from it, at {at}.")
+        told.append(f"The usable position of the window that is nearest to the place is {near} from it, on {at}.")
     told.append(
         f"{percent(m['coverage'])} of the window is within {lasting(m['parameters']['covered_s'])} of a usable position. "
         f"The longest stretch without one lasts {lasting(m['worst_gap_s'])}."

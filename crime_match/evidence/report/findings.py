@@ -33,14 +33,18 @@ _SILENT = (
     "The positions before and after do not rule the wearer out either. This answer speaks neither for nor against them."
 )
 _OPEN = "No position places the tag in the vicinity. But the positions do not show that the wearer stayed away."
-_TAG_ON = (
-    "It also rests on the tag: one fitting covers the window, and the data hold no report of tampering, power off, fault or "
-    "wrong clock that was open in it. Where the data hold no such reports at all, a tag counts as on."
-)
+_FITTED = "one fitting covers the window"
+_NOT_FITTED = "no record of fittings was given, so it counts as this wearer’s throughout"
+_ON = "the data hold no report of tampering, power off, fault or wrong clock that was open in it"
+_NO_REPORT = "the data hold no report of the tag of any kind, so it counts as on throughout"
 _PROBABILITY = (
     "The highest of any position of the window that the tag was in the vicinity, by the error model and the positions "
     "before. It is not a probability of guilt."
 )
+
+
+def _by(source: str) -> str:
+    return f"by {SOURCES[source]}" if source != "unknown" else "of a source that is not told"
 
 
 class Findings:
@@ -75,8 +79,8 @@ class Findings:
         more = len(visits) - _MOST_VISITS
         told = [
             f"{count(n, 'position')} of the tag {are(n)} in the vicinity: at least {percent(self.asked['overlap'])} of the "
-            f"circle of each lies within {metres(self.asked['radius_m'])} of the place. The first is at "
-            f"{self.at(visits[0]['entered'])}, the last at {self.at(visits[-1]['left'])}."
+            f"circle of each lies within {metres(self.asked['radius_m'])} of the place. The first is of "
+            f"{self.at(visits[0]['entered'])}, the last of {self.at(visits[-1]['left'])}."
         ]
         told += [self._visit(visit) for visit in visits[:_MOST_VISITS]]
         return told + [f"{count(more, 'further visit')} {are(more)} in the table of positions (TW/04)."] * (more > 0)
@@ -99,8 +103,8 @@ class Findings:
         if needed is None:
             return [_OPEN]
         if needed == 0.0:
-            return [_OPEN, "Presence would have needed no movement: the circles within which the positions on either side in "
-                    "time must be taken to lie reach into the vicinity."]  # fmt: skip
+            return [_OPEN, "Presence would have needed no movement: the wide circles that are used to rule out (annex D) reach "
+                    "into the vicinity."]  # fmt: skip
         lowest = "To have been there, and at the next position in time, the wearer would have had to move at "
         lowest += f"{speed(needed)} or faster."
         if needed <= most:
@@ -123,10 +127,13 @@ class Findings:
             for fix, side in self.sides
         ]
         beyond = f", and on the nearest usable positions outside it, {listed(sides)}" if sides else ""
+        fitted = _FITTED if self.case.is_fitting_recorded else _NOT_FITTED
+        reported = _ON if self.case.trail.events else _NO_REPORT
         return [
             "At every moment of the window the wearer’s positions keep them outside the vicinity.",
             f"{speeds} Up to {speed(most)} is allowed for.",
-            f"This rests on {count(len(self.used), 'usable position')} of the window{beyond}. {_TAG_ON}",
+            f"This rests on {count(len(self.used), 'usable position')} of the window{beyond}. "
+            f"It also rests on the tag: {fitted}, and {reported}.",
         ]
 
     def _unmonitored(self) -> list[str]:
@@ -141,8 +148,8 @@ class Findings:
             return []
         circle = f"its circle has a radius of {metres(near.radius_m)}{', which is assumed' if near.assumed_radius else ''}"
         return [
-            f"The nearest usable position of the window is no. {near.number}, {metres(closest_m)} from the place, at "
-            f"{day_time(near.time_us, self.zone)} (source: {SOURCES[near.source]}; {circle})."
+            f"The nearest usable position of the window is no. {near.number}, {metres(closest_m)} from the place, on "
+            f"{day_time(near.time_us, self.zone)} ({_by(near.source)}; {circle})."
         ]
 
     def sure(self) -> list[tuple[str, str, str]]:
@@ -159,9 +166,11 @@ class Findings:
         within = lasting(self.asked["covered_s"])
         rows.append(("Coverage", percent(m["coverage"]), f"Share of the window within {within} of a usable position."))
         rows.append(("Longest gap", lasting(m["worst_gap_s"]), self._longest_gap()))
-        sources = [f"{count(n, 'position')} by {SOURCES[name]}" for name, n in m["sources"].items()]
+        sources = [f"{count(n, 'position')} {_by(name)}" for name in SOURCES if (n := m["sources"].get(name))]
         if sources:
-            rows.append(("Sources", listed(sources, 5), "Where the usable positions of the window came from."))
+            rows.append(
+                ("Sources", count(sum(m["sources"].values()), "position"), f"Usable in the window: {listed(sources, 5)}.")
+            )
         return rows
 
     def _shares(self) -> str:

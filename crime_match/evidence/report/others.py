@@ -48,8 +48,8 @@ def _chance(c: dict[str, Any] | None) -> str:
     return (
         f"Chance: at these hours of {count(c['days'], 'other comparable day')} a wearer was placed in this vicinity "
         f"{number(c['placed'])} times out of {number(c['wearer_windows'])} (one wearer on one day counts once), on "
-        f"{number(c['days_with_placed'])} of the days. By that, chance would place {c['expected']:.3g} of the "
-        f"{count(c['monitored'], 'wearer')} monitored in the window. {_NO_GUILT}"
+        f"{number(c['days_with_placed'])} of the days. By that, the day of the crime counted in, chance "
+        f"would place {c['expected']:.3g} of the {count(c['monitored'], 'wearer')} monitored in the window. {_NO_GUILT}"
     )
 
 

@@ -54,8 +54,8 @@ def content(case: Case, drawings: Mapping[str, Drawing], attached: Sequence[str]
     return {
         "document": {
             "verdict": case.verdict, "timezone": case.timezone, "signed": bool(case.signer),
-            "title": shown(f"{text.title(case)}: crime {case.crime.reference}, wearer {case.person.wearer}", 300),
-            "running": shown(f"Crime {case.crime.reference}", 60), "wearer": shown(f"wearer {case.person.wearer}", 40),
+            "title": f"{text.title(case)}: crime {shown(case.crime.reference, 99)}, wearer {shown(case.person.wearer, 99)}",
+            "running": f"Crime {shown(case.crime.reference, 54)}", "wearer": f"wearer {shown(case.person.wearer, 33)}",
             "run": case.run.id, "dated": [dated.year, dated.month, dated.day, dated.hour, dated.minute, dated.second],
             "dated_text": utc_text(case.dated_us),
         },

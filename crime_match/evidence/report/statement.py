@@ -29,7 +29,7 @@ EXHIBITS = (
     ("TW/04", "Table of positions"), ("TW/05", "Coverage of the window, with gaps"), ("TW/06", "Routine"),
 )  # fmt: skip
 DRAFT = "DRAFT. This is not a statement until its maker has read it, corrected it and signed it."
-_BLANK = "_" * 30
+_BLANK, _LINE = "_" * 30, "_" * 76
 _SPAN_HEAD = (
     "",
     "First position, local time",
@@ -38,7 +38,7 @@ _SPAN_HEAD = (
     "Last position, UTC",
     "Positions",
 )
-_FONT = "Arial"
+_FONT, _MOST_TOGETHER = "Arial", 6
 _MAKER = "docProps/app.xml"
 """Where the template says that Word made it."""
 
@@ -53,9 +53,9 @@ def docx(case: Case) -> bytes:
         _add(document, f"{number}.\t{text}", indent=True)
     rows = spans(case, told)
     if rows:
-        _table(document, _SPAN_HEAD, rows, (20, 32, 32, 32, 32, 18))
+        _table(document, _SPAN_HEAD, rows, (18, 31, 31, 31, 31, 24))
     _add(document, "Exhibits", bold=True)
-    _add(document, f"I produce the following, which are part of the report on run {case.run.id[:16]}:")
+    _add(document, f"I produce the following, which are part of the report on run {case.run.id[:16]}:", stays=True)
     _table(document, ("Exhibit", "What it is"), EXHIBITS, (25, 141))
     _closing(document)
     _drop_leftovers(document)
@@ -87,7 +87,7 @@ def _dress(document: Document, case: Case) -> None:
     _run(foot, f"Signature: {_BLANK}   Witnessed by: {_BLANK}", size=9)
     pages = section.footer.add_paragraph()
     pages.alignment = WD_ALIGN_PARAGRAPH.RIGHT
-    _run(pages, shown(f"Crime {case.crime.reference}", 60) + "    Page ", size=9)
+    _run(pages, "Crime " + shown(case.crime.reference, 54) + "    Page ", size=9)
     _field(pages, "PAGE")
     _run(pages, " of ", size=9)
     _field(pages, "NUMPAGES")
@@ -104,7 +104,7 @@ def _opening(document: Document) -> None:
         "[The maker enters here the declaration of the form in use, with the number of pages. This draft declares nothing.]",
     )
     for _ in range(3):
-        _add(document, "_" * 82)
+        _add(document, _LINE)
     _add(document, f"Signature: {_BLANK}    Date: {'_' * 20}")
     _add(document, "Facts from the record", bold=True)
     _add(
@@ -120,13 +120,14 @@ def _closing(document: Document) -> None:
         "[The maker adds here, in their own words, what else they can say of their own knowledge, or strikes this out.]",
     )
     for _ in range(2):
-        _add(document, "_" * 82)
+        _add(document, _LINE)
     _add(document, f"Signature: {_BLANK}    Date: {'_' * 20}")
     _add(document, f"Signature witnessed by: {_BLANK}")
 
 
 def _add(
-    document: Document, text: str, *, bold: bool = False, size: float = 10.5, centred: bool = False, indent: bool = False
+    document: Document, text: str, *, bold: bool = False, size: float = 10.5, centred: bool = False, indent: bool = False,
+    stays: bool = False,
 ) -> None:  # fmt: skip
     paragraph = document.add_paragraph()
     if centred:
@@ -134,7 +135,7 @@ def _add(
     if indent:
         paragraph.paragraph_format.left_indent, paragraph.paragraph_format.first_line_indent = Mm(8), Mm(-8)
         paragraph.paragraph_format.tab_stops.add_tab_stop(Mm(8))
-    paragraph.paragraph_format.keep_with_next = bold
+    paragraph.paragraph_format.keep_with_next = bold or stays
     _run(paragraph, text, bold=bold, size=size)
 
 
@@ -151,17 +152,17 @@ def _field(paragraph: Paragraph, code: str) -> None:
     """A field that the word processor fills: PAGE, NUMPAGES."""
     field = OxmlElement("w:fldSimple")
     field.set(qn("w:instr"), code)
-    run = OxmlElement("w:r")
-    text = OxmlElement("w:t")
-    text.text = "1"
-    run.append(text)
-    field.append(run)
+    run = paragraph.add_run("1")
+    run.font.size = Pt(9)
+    field.append(run._r)
     paragraph._p.append(field)
 
 
 def _table(document: Document, head: Sequence[str], rows: Iterable[Sequence[str]], widths_mm: Sequence[int]) -> None:
     table = document.add_table(rows=0, cols=len(widths_mm))
     table.style, table.autofit = "Table Grid", False
+    for column, width in zip(table.columns, widths_mm, strict=True):
+        column.width = Mm(width)
     for k, texts in enumerate([head, *rows] if head else rows):
         row = table.add_row()
         if head and not k:
@@ -169,7 +170,8 @@ def _table(document: Document, head: Sequence[str], rows: Iterable[Sequence[str]
             row._tr.get_or_add_trPr().append(mark)
         for cell, text, width in zip(row.cells, texts, widths_mm, strict=True):
             cell.width = Mm(width)
-            cell.paragraphs[0].paragraph_format.space_after = Pt(2)
+            form = cell.paragraphs[0].paragraph_format
+            form.space_after, form.keep_with_next = Pt(2), k < _MOST_TOGETHER
             _run(cell.paragraphs[0], text, bold=bool(head) and not k, size=9.5)
     document.add_paragraph().paragraph_format.space_after = Pt(0)
 

@@ -88,7 +88,10 @@ def annexes(case: Case) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> list[list[str]]:
-    return [[(names or {}).get(name) or shown(name, 60), _plain(value)] for name, value in values.items()]
+    """In the order of the names, then of the alphabet: never in that of the mapping, which another reader may not keep."""
+    known = names or {}
+    order = [*(name for name in known if name in values), *sorted(name for name in values if name not in known)]
+    return [[known.get(name) or shown(name, 60), _plain(values[name])] for name in order]
 
 
 def _plain(value: Any) -> str:

@@ -16,9 +16,9 @@ from crime_match.evidence.report.others import alternatives
 from crime_match.evidence.report.words import count, day_time, from_to, is_changed, lasting, metres, shown
 from crime_match.evidence.rows import FixRow, window_of
 
-_MOST_TEXT, _MOST_NAME, _MOST_CHANGES = 240, 110, 3
+_MOST_TEXT, _MOST_NAME, _MOST_PARTS, _MOST_CHANGES = 240, 110, 3, 3
 TITLES = {
-    "placed": "The record places this wearer’s tag near the crime",
+    "placed": "The record places this wearer’s tag near the place of the crime",
     "possible": "The record neither places this wearer nor rules them out",
     "excluded": "The record rules this wearer out",
     "unmonitored": "The record is silent about this wearer",
@@ -26,7 +26,7 @@ TITLES = {
 SUPPORT = {"weak": ", with weak support", "cell": ", by phone masts alone"}
 SPEAKS = {
     "placed": ("What speaks against it", ""),
-    "possible": ("What speaks for and against", "In the words of the match, which calls a position a fix:"),
+    "possible": ("What speaks for and against", ""),
     "excluded": ("What would have to be true for this to be wrong", "At least one of these:"),
     "unmonitored": ("What is known on either side of the window", ""),
 }
@@ -40,8 +40,8 @@ MASTS = (
     "they must not be used to put anybody at a place."
 )
 WEAK = (
-    "Fewer than {strong_fixes} positions reach a probability of presence of {strong_posterior:g}. A placement with weak "
-    "support must not stand alone."
+    "Fewer than {strong_fixes} positions reach a probability of presence of {strong_posterior:g}.{highest} A placement with "
+    "weak support must not stand alone."
 )
 _ALWAYS = (
     "A tag shows where the tag was. It does not show what anybody did, saw or meant. Nothing here is a finding of guilt."
@@ -56,6 +56,9 @@ _LIMITS = (
     "Between two positions the way is not known. Lines on the maps join positions; they are not the path that was taken.",
     "Whether the tag was on the right person rests on its fitting and on its strap, not on the positions.",
 )
+_FIELDS = {
+    "lat": "latitude", "lon": "longitude", "uncertainty_m": "uncertainty, m", "easting_m": "easting", "northing_m": "northing",
+}  # fmt: skip
 NUMBERED = (
     "Characters that this document cannot print, or that turn the direction of writing, are shown by their Unicode number, as "
     "in [U+202E]. The data files of the pack hold the text itself."
@@ -86,13 +89,15 @@ def boxes(case: Case) -> list[dict[str, str]]:
     if case.match["support"] == "cell":
         found.append(("Phone masts alone", MASTS))
     if case.match["support"] == "weak":
-        found.append(("Weak support", WEAK.format(**case.match["parameters"])))
+        highest = case.match["probability"]
+        most = "" if highest is None else f" The highest is {highest:.3f}."
+        found.append(("Weak support", WEAK.format(**case.match["parameters"], highest=most)))
     return [{"title": name, "text": text} for name, text in found]
 
 
 def _out_of_date(stale: Stale) -> str:
     changes = [
-        f"{shown(name, 24)}, when matched “{shown(was, 48)}”, now “{shown(now, 48)}”"
+        f"{shown(_FIELDS.get(name, name), 24)}, when matched “{shown(was, 48)}”, now “{shown(now, 48)}”"
         for name, was, now in stale.changes[:_MOST_CHANGES]
     ]
     more = len(stale.changes) - _MOST_CHANGES
@@ -108,18 +113,20 @@ def _facts(case: Case) -> list[tuple[str, str]]:
     crime, person = case.crime, case.person
     facts = [
         ("Crime", _joined(crime.reference, crime.force)),
-        ("Type", f"{TYPES[crime.type]} ({crime.type})" if crime.type in TYPES else crime.type),
-        ("Reported as", crime.text), ("Wearer", _joined(person.name, person.wearer)),
-        ("Tag", _joined(*case.trail.devices) or str(case.match["device"] or "")),
-        ("Force and scheme", _joined(person.force, person.scheme)), ("Offender manager", person.manager),
-        ("Data up to", day_time(case.dated_us, case.timezone)), ("To be signed by", case.signer),
+        ("Type", _joined(f"{TYPES[crime.type]} ({crime.type})" if crime.type in TYPES else crime.type)),
+        ("Reported as", shown(crime.text, _MOST_TEXT)), ("Wearer", _joined(person.name, person.wearer)),
+        ("Tag", _joined(*case.trail.devices) or _joined(case.match["device"] or "")),
+        ("Force and scheme", _joined(person.force, person.scheme)), ("Offender manager", _joined(person.manager)),
+        ("Data up to", day_time(case.dated_us, case.timezone)), ("To be signed by", _joined(case.signer)),
     ]  # fmt: skip
-    most = {"Reported as": _MOST_TEXT}
-    return [(name, shown(value, most.get(name, _MOST_NAME))) for name, value in facts if value.strip()]
+    return [(name, value) for name, value in facts if value]
 
 
 def _joined(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
+    """Each as it is shown, and isolated on its own."""
+    there = [part for part in parts if part.strip()]
+    most = _MOST_NAME // min(len(there), 2) if there else 0
+    return ", ".join(shown(part, most) for part in there[:_MOST_PARTS]) + "…" * (len(there) > _MOST_PARTS)
 
 
 def _asked(case: Case) -> list[str]:
@@ -146,7 +153,7 @@ def _asked(case: Case) -> list[str]:
 def _cannot(case: Case) -> list[str]:
     circle = (
         f"Each position is a circle, not a point. By the tag’s own word, which nobody has checked, the true place is inside "
-        f"with {circles(case)}; the rest are farther off, a few much farther."
+        f"in {circles(case)} of cases; in the rest it is farther off, in a few much farther."
     )
     return [_ALWAYS, _BY_VERDICT[case.verdict], circle, *_LIMITS]
 

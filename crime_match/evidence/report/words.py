@@ -28,15 +28,28 @@ _RANGES = (
     (0x2039, 0x203A), (0x20AC, 0x20AC), (0x2122, 0x2122), (0x2190, 0x2193), (0x2212, 0x2212), (0x2264, 0x2265),
 )  # fmt: skip
 _FOREIGN = re.compile("[^" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _RANGES) + "]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff]")
+_ISOLATE, _END = "\u2068", "\u2069"
 _RUN = re.compile(r"[^\s\u200b]{25,}")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_NAMES_A_TAG = re.compile("not ruled out: (?:strap tamper|power|fault|clock)")
+_PLAIN = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        ("no fix in the window carries weight", "no position of the window is usable"),
+        ("the exclusion circles of", "the wide circles, used to rule out, of"),
+        ("bounds where", "limits where"), ("bounds the wearer", "limits where the wearer could have been"),
+        ("one activation covers", "one fitting of a tag covers"), ("either was left out in turn", "each was left out in turn"),
+        (r"\bfixes\b", "positions"), (r"\bfix\b", "position"),
+    )
+)  # fmt: skip
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")
 
 
 def shown(text: str, most: int = 2_000) -> str:
     """Any text as it is shown: composed, white space as single spaces, each character that the fonts lack or that turns the
     direction of writing as its number, [U+202E]; what is longer than `most` characters is cut and says so. Long runs may break,
-    but for hashes."""
+    but for hashes. What has letters that are written from right to left is isolated, so that it turns nothing beside it."""
     if _HASH.fullmatch(text):
         return text
     plain = " ".join(unicodedata.normalize("NFC", text).split())
@@ -45,9 +58,9 @@ def shown(text: str, most: int = 2_000) -> str:
         plain = plain[:most].rstrip()
     numbered = _FOREIGN.sub(lambda found: f"[U+{ord(found.group()):04X}]", plain)
     broken = _RUN.sub(lambda found: _breakable(found.group()), numbered)
-    if more <= 0:
-        return broken
-    return f"{broken}…" if most < 100 else f"{broken} … (and {number(more)} more characters)"
+    if more > 0:
+        broken = f"{broken}…" if most < 100 else f"{broken} … (and {number(more)} more characters)"
+    return f"{_ISOLATE}{broken}{_END}" if _RIGHT_TO_LEFT.search(broken) else broken
 
 
 def is_changed(text: str) -> bool:
@@ -82,6 +95,16 @@ def _day(date: str) -> str:
 def local_moment(iso: str, timezone: str) -> str:
     """An instant of the match as `local_text` writes it."""
     return local_text(parse_time(iso), timezone)
+
+
+def plainly(reason: str) -> str:
+    """A reason of the match in the report's own words; what names a tag keeps all but how it begins."""
+    told = reason.replace("not excluded:", "not ruled out:", 1)
+    if _NAMES_A_TAG.match(told):
+        return told
+    for pattern, words in _PLAIN:
+        told = pattern.sub(words, told)
+    return told
 
 
 def sentence(reason: str, timezone: str, most: int = 1_000) -> str:

@@ -155,7 +155,8 @@ def _from_pem(data: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, Seq
     block = keys[0][0]
     locked = keys[0][1].startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in block
     if locked and not password:
-        raise InputError("the private key is encrypted", field="password", expected="the password of the key")
+        expected = f"the password of the key: --password-file, or the variable {PASSWORD}"
+        raise InputError("the private key is encrypted", field="password", expected=expected)
     try:
         key = load_pem_private_key(block, password if locked else None)
     except _BROKEN as error:

@@ -67,6 +67,10 @@ def notes_on(certificate: x509.Certificate, dated_us: int | None = None) -> tupl
     ends_us = from_datetime(certificate.not_valid_after_utc)
     if dated_us is not None and ends_us < dated_us:
         notes.append(f"the certificate ended at {to_iso(ends_us)}, before the date of what it signs, {to_iso(dated_us)}")
+    begins_us = from_datetime(certificate.not_valid_before_utc)
+    if dated_us is not None and begins_us > dated_us:
+        notes.append(f"the certificate begins at {to_iso(begins_us)}: it was not signed before that, {to_iso(dated_us)} is the "
+                     "date of what is signed")  # fmt: skip
     if _may_not_sign(certificate):
         notes.append("the certificate is not meant for signatures (its key usage says so)")
     return tuple(notes)

@@ -17,7 +17,7 @@ from engine.errors import InputError
 
 def distrust(chain: Sequence[x509.Certificate], trust: Sequence[bytes], at: datetime) -> str:
     """Why the chain is not trusted at this instant; empty where it is. trust: certificates in PEM, InputError where not."""
-    roots = [each for text in trust for each in _read(text)]
+    roots = [each for text in trust for each in read_certificates(text)]
     if chain[0].not_valid_after_utc < at:  # asked here too, as nothing is asked of a certificate that is itself trusted
         return f"the certificate is not trusted: it ended at {chain[0].not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
     own, *others = (_der(each) for each in chain)
@@ -35,7 +35,8 @@ def distrust(chain: Sequence[x509.Certificate], trust: Sequence[bytes], at: date
     return ""
 
 
-def _read(text: bytes) -> list[x509.Certificate]:
+def read_certificates(text: bytes) -> list[x509.Certificate]:
+    """The certificates of a PEM file; InputError where there is none in it."""
     try:
         return x509.load_pem_x509_certificates(text)
     except ValueError as error:
