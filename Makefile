@@ -10,11 +10,13 @@ default: lint test
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml $(KERNELS)
+$(STAMP): requirements.lock pyproject.toml package-lock.json $(KERNELS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: say make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-node.lock
+	$(BIN)/python -m tagwatch.console.browser_parts
 	$(BIN)/python -m tagwatch.warm
 	@touch $@
 

@@ -13,7 +13,7 @@ from engine.errors import StoreError, UnreachableError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_OPTIONS = "-c timezone=UTC -c synchronous_commit=on"
+OPTIONS = "-c timezone=UTC -c synchronous_commit=on"
 """What is said to be stored is on the disk, whatever the server's settings."""
 
 
@@ -22,7 +22,7 @@ def connect(url: str, wait_s: float = 30.0) -> Connection:
     give_up = time.monotonic() + wait_s
     while True:
         try:
-            return psycopg.connect(url, connect_timeout=5, options=_OPTIONS, application_name="tagwatch")
+            return psycopg.connect(url, connect_timeout=5, options=OPTIONS, application_name="tagwatch")
         except psycopg.OperationalError as fault:
             if time.monotonic() >= give_up:
                 reason = str(fault).strip().splitlines()[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,14 @@ class FixStore:
         if box_e7 is not None:
             conditions.append(sql.SQL("f.lon_e7 BETWEEN %s AND %s AND f.lat_e7 BETWEEN %s AND %s"))
             values += [box_e7[0], box_e7[2], box_e7[1], box_e7[3]]
-        query = sql.SQL("SELECT {} FROM fix f JOIN device d USING (device_id) WHERE {}").format(
-            sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS), sql.SQL(" AND ").join(conditions)
-        )
-        return self._read(query, values)
+        query = sql.SQL("SELECT {} FROM fix f {} WHERE {}").format(
+            sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS),
+            sql.SQL("" if devices is None else "JOIN device d USING (device_id)"), sql.SQL(" AND ").join(conditions),
+        )  # fmt: skip
+        if devices is not None or from_us is None or to_us is None:
+            return self._read(query, values)
+        with self._by_time():
+            return self._read(query, values)
 
     def holds(self, fixes: Fixes) -> NDArray[np.bool_]:
         """Which of these fixes are stored, with the same content; shape (n,)."""
@@ -123,16 +128,18 @@ class FixStore:
         )  # fmt: skip
         return {events[k - 1] for (k,) in rows}
 
-    def nearest(self, time_us: int, *, before: bool) -> Fixes:
-        """For every device its last 64 fixes before an instant, or its first 64 after it: enough for what bounds the match."""
+    def nearest(self, time_us: int, *, before: bool, devices: Iterable[str] | None = None) -> Fixes:
+        """For each of these devices (all where None) its last 64 fixes before an instant, or its first 64 after it: enough for
+        what bounds the match."""
         query = sql.SQL(
             "SELECT {columns} FROM device d CROSS JOIN LATERAL (SELECT * FROM fix WHERE fix.device_id = d.device_id"
-            " AND time {operator} %s ORDER BY time {order} LIMIT 64) f"
+            " AND time {operator} %s ORDER BY time {order} LIMIT 64) f WHERE (%s::text[] IS NULL OR d.name = ANY(%s))"
         ).format(
             columns=sql.SQL(", ").join(sql.Identifier("f", c) for c in _COLUMNS),
             operator=sql.SQL("<" if before else ">"), order=sql.SQL("DESC" if before else "ASC"),
         )  # fmt: skip
-        return self._read(query, [to_datetime(time_us)])
+        names = None if devices is None else list(devices)
+        return self._read(query, [to_datetime(time_us), names, names])
 
     def devices(self) -> list[str]:
         """The names of all devices of which anything is stored, in their order."""
@@ -176,6 +183,18 @@ class FixStore:
         """How many fixes are stored."""
         row = self.connection.execute("SELECT count(*) FROM fix").fetchone()
         return int(row[0]) if row else 0
+
+    @contextmanager
+    def _by_time(self) -> Iterator[None]:
+        """Within this, all devices' fixes of a span are found by the index of time, whose ranges lie together; PostgreSQL takes
+        that for dear, and would rather look at each row of the table."""
+        others = ("enable_seqscan", "enable_indexscan")
+        with self.connection.transaction():
+            for name in others:
+                self.connection.execute(sql.SQL("SET LOCAL {} = off").format(sql.Identifier(name)))
+            yield
+            for name in others:
+                self.connection.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(name)))
 
     def _read(self, query: sql.Composed, values: list[object]) -> Fixes:
         """Run a query of _COLUMNS through binary COPY and cut its image into columns."""

@@ -145,7 +145,8 @@ def from_database(
     low, high = low - _BEFORE_US, min(high + _AFTER_US, inquiry.period.as_of_us)
     worn_by: dict[str, list[str]] = {name: [] for name in names}
     for row in conditions.activations.rows:
-        worn_by[row.wearer].append(row.device)
+        if row.wearer in names:  # it may be the activation of nobody who is asked for
+            worn_by[row.wearer].append(row.device)
 
     def portions() -> Iterator[Portion]:
         wanted = list(names)
@@ -154,7 +155,7 @@ def from_database(
             yield store.read(devices={d for w in some for d in worn_by[w] or [w]}, from_us=low, to_us=high), some
 
     ledger = _ledger(connection, low, high, set(names))
-    events = store.read_events(to_us=high)
+    events = store.read_events(to_us=high, devices=sorted({d for w, worn in worn_by.items() for d in worn or [w]}))
     return _reports(portions(), Monitor(conditions), names, events, inquiry, lambda w: ledger.get(w, ()), low)
 
 
@@ -246,14 +247,19 @@ def _rows_of(trail: Trail, devices: Sequence[str], row: Activation) -> DeviceRow
     return DeviceRows(time_us[mine], trail.column("received_s")[mine])
 
 
+def monitored_in(conditions: Conditions, from_us: int, to_us: int) -> set[str]:
+    """Who wore a device or had a curfew within [from_us, to_us]."""
+    worn = {row.wearer for row in conditions.activations.rows if row.from_us < to_us and row.to_us > from_us}
+    return worn | {c.wearer for c in conditions.curfews if c.windows(from_us, to_us)}
+
+
 def _asked_for(
     inquiry: Inquiry, conditions: Conditions, people: Sequence[Wearer], devices: Iterable[str]
 ) -> dict[str, Wearer]:
     """The wearers to report on: all who wore a device or had a curfew in the period, whether anything came or not."""
     low, high = inquiry.bounds()
     named = {person.wearer: person for person in people}
-    active = {row.wearer for row in conditions.activations.rows if row.from_us < high and row.to_us > low}
-    active |= {c.wearer for c in conditions.curfews if c.windows(low, high)} | set(devices)
+    active = monitored_in(conditions, low, high) | set(devices)
     if inquiry.wearer is not None:
         if inquiry.wearer not in active | named.keys():
             expected = "a wearer whom the activations, the curfews or the wearers know"
@@ -277,14 +283,14 @@ def _only(conditions: Conditions, names: dict[str, Wearer]) -> Conditions:
 
 def _ledger(connection: Connection, low_us: int, high_us: int, names: set[str]) -> dict[str, list[Handled]]:
     rows = connection.execute(
-        "SELECT wearer, content, handling, outcome FROM alert WHERE condition <> 'retracted' AND began BETWEEN %s AND %s",
-        (to_datetime(low_us), to_datetime(high_us)),
+        "SELECT wearer, content, handling, outcome FROM alert WHERE condition <> 'retracted' AND wearer = ANY(%s)"
+        " AND began BETWEEN %s AND %s",
+        (sorted(names), to_datetime(low_us), to_datetime(high_us)),
     )
     ledger: dict[str, list[Handled]] = {}
     for wearer, content, handling, outcome in rows:
-        if wearer in names:
-            told = f"{handling}: {outcome}" if outcome else handling
-            ledger.setdefault(wearer, []).append(Handled(from_json(content), told))
+        told = f"{handling}: {outcome}" if outcome else handling
+        ledger.setdefault(wearer, []).append(Handled(from_json(content), told))
     return ledger
 
 

@@ -113,7 +113,7 @@ def save(
     if curfews is not None:
         kinds["curfew"] = {c["id"]: c for c in curfews}
     if activations is not None:
-        kinds["activation"] = _activation_rows(activations)
+        kinds["activation"] = activation_rows(activations)
     if wearers:
         kinds["wearer"] = {w.wearer: w._asdict() for w in wearers}
     if teams is not None:
@@ -128,7 +128,7 @@ def load(connection: Connection, filter_settings: FilterSettings, plan: Activati
     zones = read_zones({"type": "FeatureCollection", "features": zone_features(connection)})
     curfews = read_curfews(curfew_rows(connection), zones)
     rows = [content for _, content in current(connection, "activation").values()]
-    worn = Activations(_activation(row) for row in rows)
+    worn = Activations(activation_of(row) for row in rows)
     near = read_proximities(
         [_row(name, held) for name, chain in versions(connection, "proximity").items() for held in chain]
     )
@@ -187,7 +187,8 @@ def _row(name: str, held: Held) -> Any:
     return held.content if held.from_us == -FAR_US else {**held.content, "holds_from": to_iso(held.from_us)}
 
 
-def _activation_rows(activations: Activations) -> dict[str, Any]:
+def activation_rows(activations: Activations) -> dict[str, Any]:
+    """Activations as the database keeps them, by device and start."""
     return {
         f"{row.device} {to_iso(row.from_us)}": {
             **row._asdict(), "from_us": to_iso(row.from_us), "to_us": "" if row.to_us == FOREVER_US else to_iso(row.to_us)
@@ -196,6 +197,7 @@ def _activation_rows(activations: Activations) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _activation(row: dict[str, Any]) -> Activation:
+def activation_of(row: dict[str, Any]) -> Activation:
+    """The activation that the database keeps in this form."""
     to = FOREVER_US if row["to_us"] == "" else parse_time(row["to_us"])
     return Activation(**{**row, "from_us": parse_time(row["from_us"]), "to_us": to})

@@ -12,19 +12,25 @@ import time
 import webbrowser
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from crime_match.crimes.crime import Crime
+from crime_match.crimes.store import File, import_crimes
 from crime_match.question import Question
 from engine import database
 from engine.activations import Activations
 from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.store import FixStore
-from engine.times import HOUR_US, MINUTE_US, SECOND_US, to_iso
+from engine.times import HOUR_US, MINUTE_US, SECOND_US, system_clock, to_iso
 from tagwatch import configuration
+from tagwatch.access import accounts
+from tagwatch.access.passwords import make_password
+from tagwatch.access.roles import ROLES
 from tagwatch.channels import notifiers_of
 from tagwatch.embedded import embedded_broker, embedded_database
 from tagwatch.near import near_in_database
@@ -77,9 +83,10 @@ def run_demo(
         url = stack.enter_context(embedded_database(home / "postgres"))
         settings = Settings(
             broker=Broker(url=stack.enter_context(embedded_broker()), protocol="3.1.1"), database=Database(url=url),
-            raw_log=RawLog(folder=home / "raw-log"), console=Console(port=port),
+            raw_log=RawLog(folder=home / "raw-log"), console=Console(port=port, demo=True),
         )  # fmt: skip
         _prepare(settings, play.world)
+        _say(_accounts(settings, play.world))
         _play(play, settings, seconds, stop, no_browser=no_browser)
 
 
@@ -90,7 +97,7 @@ def _play(play: Play, settings: Settings, seconds: float | None, stop: threading
     errors: list[BaseException] = []
     worker = threading.Thread(target=_guarded, args=(service.run, errors, stop), name="service", daemon=True)
     scene = {"streets": _streets(play.world), "zones": play.world.zones}
-    with alongside(service, settings, notifiers, play.clock, scene, lambda: play.answer) as address:
+    with alongside(service, settings, notifiers, play.clock, scene) as address:
         worker.start()
         while not service.ready.wait(0.1) and not stop.is_set():
             pass
@@ -143,12 +150,22 @@ def _until_end(
     while not stop.wait(0.2):
         if not asked and play.clock() > STAGE_US[1] + 12 * MINUTE_US:
             asked = True
+            _report_crimes(play, settings)
             _ask(play, settings)
         if seconds is not None and not tags.is_alive():
             break
     if asked or seconds is not None:
         _ask(play, settings)
         _tell(play)
+
+
+def _report_crimes(play: Play, settings: Settings) -> None:
+    """The force sends the crimes that are over by now: the console can match them."""
+    crimes = [Crime(**crime._asdict()) for crime in play.world.crimes if crime.to_us <= play.clock()]
+    name = "crimes of the demo"
+    file = File(name, sha256(name.encode()).hexdigest(), "csv", len(crimes), 0, 0)
+    with database.connect(settings.database.url) as connection, connection.transaction():
+        import_crimes(connection, crimes, file, play.clock())
 
 
 def _ask(play: Play, settings: Settings) -> None:
@@ -196,6 +213,18 @@ def _prepare(settings: Settings, world: World) -> None:
             wearers=world.wearers, teams=world.teams,
         )  # fmt: skip
         FixStore(connection).write(_before_opening(world))
+
+
+def _accounts(settings: Settings, world: World) -> str:
+    """An account of every role, all with one password that is another one each time; returns what to tell of them."""
+    password, now_us = make_password(), system_clock()
+    team = world.wearers[0].team
+    member = next(m["name"] for t in world.teams if t["id"] == team for m in t["members"])
+    with database.connect(settings.database.url) as connection, connection.transaction():
+        for role in ROLES:
+            login = role.replace(" ", "-")
+            accounts.add(connection, login, f"Demo {role}", [role], accounts.EVERY_FORCE, password, now_us, member=member)
+    return f"sign in as {', '.join(role.replace(' ', '-') for role in ROLES)}; the password of each is {password}"
 
 
 def _staged_crime(world: World) -> str:

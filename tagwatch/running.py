@@ -15,7 +15,9 @@ from alerts.delivery import Notifier
 from engine import database
 from engine.times import Clock, system_clock
 from tagwatch.channels import notifiers_of
-from tagwatch.console.app import Feed, Near, create_app
+from tagwatch.console.app import create_app
+from tagwatch.console.database import Database
+from tagwatch.console.office import Feed, Office
 from tagwatch.console.server import serve
 from tagwatch.couriers import couriers
 from tagwatch.service import Service
@@ -49,12 +51,12 @@ def log_to_stderr() -> None:
 @contextmanager
 def alongside(
     service: Service, settings: Settings, notifiers: Mapping[str, Notifier], clock: Clock,
-    scene: Mapping[str, Any] | None = None, near: Near | None = None,
+    scene: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """The couriers of the outbox and the web page beside a service; yields the page's address."""
+    """The couriers of the outbox and the console beside a service; yields the console's address."""
     url = settings.database.url
-    app = create_app(url, feed_of(service), clock, scene, near)
-    with serve(app, settings.console.port) as address, couriers(url, notifiers, clock):
+    office = Office(Database(url), settings, clock, feed=feed_of(service), scene=scene or {})
+    with serve(create_app(office), settings.console.port) as address, couriers(url, notifiers, clock):
         yield address
 
 

@@ -34,7 +34,7 @@ from tagwatch.monitor import Conditions, Monitor
 from tagwatch.settings import Settings
 
 _HOME = Path(__file__).resolve().parent.parent
-SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", "alerts", "crime_match")]
+SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", "alerts", "crime_match", "tagwatch")]
 REFRESH_US = 1_000_000
 LONG_TRAIL = 32
 """Rows after its mark from which on a trail is cut there; what no alert needs any more is then read from the store again."""

@@ -115,9 +115,24 @@ class Handling(_Part):
 
 
 class Console(_Part):
-    """The web page, on 127.0.0.1."""
+    """The web console: it listens on 127.0.0.1, behind a proxy that speaks TLS; `hosts` are the names it answers to besides.
+
+    `https` marks its cookies for TLS alone; `base_map` is a PMTiles file or the address of XYZ tiles ({z}/{x}/{y}), empty for
+    coastlines; `demo` shows that nobody is real.
+    """
 
     port: int = Field(default=8600, gt=0, lt=65536)
+    hosts: list[str] = []
+    https: bool = False
+    base_map: str = ""
+    attribution: str = ""
+    demo: bool = False
+
+
+class Evidence(_Part):
+    """The key that signs the packs that the console builds (PKCS#12 or PEM with its certificate), empty for none."""
+
+    key: str = ""
 
 
 class Settings(_Part):
@@ -133,6 +148,7 @@ class Settings(_Part):
     alerts_mqtt: AlertsMqtt = AlertsMqtt()
     handling: Handling = Handling()
     console: Console = Console()
+    evidence: Evidence = Evidence()
 
     @property
     def filter_settings(self) -> FilterSettings:

@@ -83,7 +83,8 @@ class Choice(NamedTuple):
     """Which stored crimes are asked for: by names, by windows that meet [from_us, to_us], and by what runs made of them.
 
     `batch` is what the force calls a batch that held the crime, in whatever version. `stale`: a run matched an earlier version
-    than the latest; `new`: no run matched the latest one. Of these two, where both are asked for, one is enough.
+    than the latest; `new`: no run matched the latest one. Of these two, where both are asked for, one is enough. `forces`: of
+    these alone, None for all; `words`: what the reference, type or text holds, in any case; `import_number`: came with it.
     """
 
     force: str | None = None
@@ -93,6 +94,9 @@ class Choice(NamedTuple):
     to_us: int | None = None
     stale: bool = False
     new: bool = False
+    forces: Sequence[str] | None = None
+    words: str | None = None
+    import_number: int | None = None
 
     def where(self) -> tuple[str, dict[str, Any]]:
         """The condition on the view `crime c`, and its values."""
@@ -101,6 +105,8 @@ class Choice(NamedTuple):
         states = [_STATES[name] for name in _STATES if getattr(self, name)]
         parts += [f"({' OR '.join(states)})"] if states else []
         values = {name: to_datetime(value) if name.endswith("_us") else value for name, value in asked.items()}
+        if self.forces is not None:
+            values["forces"] = list(self.forces)
         return " AND ".join(parts) or "true", values
 
 
@@ -111,6 +117,11 @@ _CHOSEN = {
     "reference": "c.reference = %(reference)s",
     "from_us": "c.to_time >= %(from_us)s",
     "to_us": "c.from_time <= %(to_us)s",
+    "forces": "c.force = ANY(%(forces)s)",
+    "words": "position(lower(%(words)s) IN lower(concat_ws(E'\\n', c.reference, c.type, c.text))) > 0",
+    "import_number": "(c.force, c.reference) IN ("
+    "SELECT force, reference FROM crime_version WHERE batch_number = %(import_number)s UNION ALL"
+    " SELECT force, reference FROM crime_seen_again WHERE batch_number = %(import_number)s)",
 }
 _MATCHED = "EXISTS (SELECT FROM run_crime t WHERE t.force = c.force AND t.reference = c.reference AND t.version"
 _STATES = {"stale": f"{_MATCHED} < c.version)", "new": f"NOT {_MATCHED} = c.version)"}
@@ -183,6 +194,17 @@ def latest(connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
     return {(version.crime.force, version.crime.reference): version for version in map(version_of_row, rows)}
 
 
+def versions_of(connection: Connection, keys: Sequence[tuple[str, str, int]]) -> list[Version]:
+    """These versions (force, reference, version), in this order; those that are not stored are left out."""
+    rows = connection.execute(
+        f"SELECT {', '.join(f'v.{name}' for name in STORED)}"
+        " FROM unnest(%s::text[], %s::text[], %s::integer[]) WITH ORDINALITY k (force, reference, version, place)"
+        " JOIN crime_version v USING (force, reference, version) ORDER BY k.place",
+        [[key[part] for key in keys] for part in range(3)],
+    )
+    return [version_of_row(row) for row in rows]
+
+
 def history(connection: Connection, reference: str, force: str | None = None) -> list[Version]:
     """Every version of the crimes with a reference, of one force or of all: by force, oldest first."""
     rows = connection.execute(
@@ -210,6 +232,11 @@ def crimes(connection: Connection, choice: Choice = Choice()) -> list[Version]:
         f"SELECT {', '.join(STORED)} FROM crime c WHERE {condition} ORDER BY force, reference", values
     )
     return [version_of_row(row) for row in rows]
+
+
+def forces_with_crimes(connection: Connection) -> list[str]:
+    """The forces of which any crime is stored, by name."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT force FROM crime_version ORDER BY force")]
 
 
 def batches(connection: Connection, *, sha256: str | None = None, numbers: Iterable[int] | None = None) -> list[Batch]:

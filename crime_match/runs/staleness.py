@@ -78,13 +78,14 @@ class RunCrime(NamedTuple):
 
 
 def newest_crimes(
-    connection: Connection, most: int | None = None, choice: Choice = Choice()
+    connection: Connection, most: int | None = None, choice: Choice = Choice(), skip: int = 0
 ) -> tuple[list[Listed], int]:  # fmt: skip
-    """The latest version of the crimes that are asked for, newest window first, `most` at most, and how many in all."""
+    """The latest version of the crimes that are asked for, newest window first, `most` at most after those to skip, and how
+    many in all."""
     condition, values = choice.where()
     chosen = f" FROM crime c WHERE {condition}"
-    order = " ORDER BY c.from_time DESC, c.force, c.reference LIMIT %(most)s"
-    rows = connection.execute(_LISTED + chosen + order, values | {"most": most}).fetchall()
+    order = " ORDER BY c.from_time DESC, c.force, c.reference LIMIT %(most)s OFFSET %(skip)s"
+    rows = connection.execute(_LISTED + chosen + order, values | {"most": most, "skip": skip}).fetchall()
     total = connection.execute(f"SELECT count(*){chosen}", values).fetchone()
     return [Listed(version_of_row(row[:-2]), row[-2], row[-1]) for row in rows], total[0] if total else 0
 

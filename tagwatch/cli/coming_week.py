@@ -5,38 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from engine.times import DAY_US, HOUR_US, MINUTE_US, to_datetime
+from engine.times import DAY_US, MINUTE_US, to_datetime
 from geofence.curfew import Curfew
 from geofence.curfew_windows import windows_of
 from geofence.exceptions import ScheduleException
-from geofence.remarks import curfew_remarks, row_text, zone_remarks
-from geofence.schedule import Interval, time_zone
+from geofence.remarks import row_text, zone_remarks
+from geofence.schedule import Interval
 from geofence.versions import FAR_US
-from geofence.zone import EVERYBODY, Circle, Place, Zone
+from geofence.zone import EVERYBODY, Zone
+from tagwatch.coming_weeks import dates_words, length_words, local_words, place_words
+from tagwatch.configuration_remarks import remarks_of, rows_by_id
 
 MOST_SHOWN = 20
 WEEK_US = 7 * DAY_US
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def curfew_lines(rows: Sequence[Any], curfews: Sequence[Curfew], at_us: int, *, every: bool) -> Iterator[str]:
     """The text of each curfew id; of a long list only of those with a remark, unless all are asked for."""
     today = to_datetime(at_us).date()
     by_id = _by_id(curfews)
-    raw = _by_id_of_rows(rows)
+    raw = rows_by_id(rows)
     for name, versions in by_id.items():
-        remarks = list(dict.fromkeys(line for c in versions for line in _remarks_of(c, raw[name], today)))
+        remarks = list(dict.fromkeys(line for c in versions for line in remarks_of(c, raw[name], today)))
         if remarks or every or len(by_id) <= MOST_SHOWN:
             yield from _curfew(name, versions, remarks, at_us)
-
-
-def curfew_remark_lines(rows: Sequence[Any], curfews: Sequence[Curfew], at_us: int) -> Iterator[str]:
-    """The remarks alone, each with the id that it is about."""
-    raw = _by_id_of_rows(rows)
-    for curfew in curfews:
-        for line in _remarks_of(curfew, raw[curfew.id], to_datetime(at_us).date()):
-            yield f"curfew {curfew.id}: {line}"
 
 
 def zone_lines(zones: Sequence[Zone], at_us: int, *, every: bool) -> Iterator[str]:
@@ -49,20 +41,13 @@ def zone_lines(zones: Sequence[Zone], at_us: int, *, every: bool) -> Iterator[st
             yield from _zone(name, versions, remarks, at_us)
 
 
-def zone_remark_lines(zones: Sequence[Zone], at_us: int) -> Iterator[str]:
-    """The remarks alone, each with the id that it is about."""
-    for zone in zones:
-        for line in zone_remarks(zone, to_datetime(at_us).date()):
-            yield f"zone {zone.id}: {line}"
-
-
 def _curfew(name: str, versions: list[Curfew], remarks: list[str], at_us: int) -> Iterator[str]:
     yield f"{name}, for {versions[-1].wearer}"
     for curfew in versions:
         yield from _since(curfew.holds, len(versions), curfew.schedule.timezone)
-        yield f"  where    {', or '.join(_place(place) for place in curfew.places)}"
+        yield f"  where    {', or '.join(place_words(place) for place in curfew.places)}"
         yield f"  rows     {'; '.join(row_text(row) for row in curfew.schedule.weekly)} ({curfew.schedule.timezone})"
-        limit, dates = curfew.unverified_us / MINUTE_US, _dates(curfew.schedule.valid_from, curfew.schedule.valid_to)
+        limit, dates = curfew.unverified_us / MINUTE_US, dates_words(curfew.schedule.valid_from, curfew.schedule.valid_to)
         yield f"  grace    {curfew.grace_us / MINUTE_US:g} min; unverified after {limit:g} min{dates}"
     yield from (f"  note     {line}" for line in remarks)
     yield from _exceptions(versions[-1].exceptions, at_us, versions[-1].schedule.timezone)
@@ -79,10 +64,10 @@ def _zone(name: str, versions: list[Zone], remarks: list[str], at_us: int) -> It
         local = zone.schedule.timezone if zone.schedule else zone.timezone
         yield from _since(zone.holds, len(versions), local)
         ring = f"; early warning within {zone.buffer_m:g} m" if zone.buffer_m else ""
-        yield f"  where    {_place(zone.place)}{ring}"
+        yield f"  where    {place_words(zone.place)}{ring}"
         if zone.schedule:
             yield f"  rows     {'; '.join(row_text(row) for row in zone.schedule.weekly)} ({local})"
-        if dates := _dates(zone.valid_from, zone.valid_to):
+        if dates := dates_words(zone.valid_from, zone.valid_to):
             yield f"  dates    {dates.removeprefix('; ')}"
     yield from (f"  note     {line}" for line in remarks)
     local = last.schedule.timezone if last.schedule else last.timezone
@@ -97,7 +82,7 @@ def _zone(name: str, versions: list[Zone], remarks: list[str], at_us: int) -> It
 def _exceptions(exceptions: Iterable[ScheduleException], at_us: int, zone_name: str) -> Iterator[str]:
     for one in exceptions:
         if one.end_us > at_us and one.start_us < at_us + WEEK_US:
-            times = f"{_local(one.start_us, zone_name)} to {_local(one.end_us, zone_name)}"
+            times = f"{local_words(one.start_us, zone_name)} to {local_words(one.end_us, zone_name)}"
             yield f"  except   {times}   {one.kind}{f' ({one.reason})' if one.reason else ''}"
 
 
@@ -105,35 +90,14 @@ def _times(what: str, windows: Sequence[Interval], zone_name: str) -> Iterator[s
     if not windows:
         yield f"  {what:8s} none in the next 7 days"
     for start, end in windows:
-        yield f"  {what:8s} {_local(start, zone_name)} to {_local(end, zone_name)}   {_length(end - start)}"
+        yield f"  {what:8s} {local_words(start, zone_name)} to {local_words(end, zone_name)}   {length_words(end - start)}"
 
 
 def _since(holds: Interval, n_versions: int, zone_name: str) -> Iterator[str]:
     if n_versions > 1 or holds != (-FAR_US, FAR_US):
-        start = "the beginning" if holds[0] == -FAR_US else _local(holds[0], zone_name, year=True)
-        end = "" if holds[1] == FAR_US else f" to {_local(holds[1], zone_name, year=True)}"
+        start = "the beginning" if holds[0] == -FAR_US else local_words(holds[0], zone_name, year=True)
+        end = "" if holds[1] == FAR_US else f" to {local_words(holds[1], zone_name, year=True)}"
         yield f"  holds    from {start}{end}"
-
-
-def _place(place: Place) -> str:
-    if isinstance(place, Circle):
-        return f"{place.radius_m:g} m about {place.lat_e7 / 1e7:.5f}, {place.lon_e7 / 1e7:.5f}"
-    middle = place.representative_point()
-    return f"an area about {middle.y:.5f}, {(middle.x + 180.0) % 360.0 - 180.0:.5f}"
-
-
-def _dates(first: object, last: object) -> str:
-    return (f"; from {first}" if first else "") + (f"; to {last}, that day included" if last else "")
-
-
-def _local(time_us: int, zone_name: str, *, year: bool = False) -> str:
-    at = to_datetime(time_us).astimezone(time_zone(zone_name))
-    return f"{_WEEKDAYS[at.weekday()]} {at.day:02d} {_MONTHS[at.month - 1]} {f'{at.year} ' if year else ''}{at:%H:%M}"
-
-
-def _length(length_us: int) -> str:
-    hours, minutes = length_us // HOUR_US, length_us % HOUR_US // MINUTE_US
-    return " ".join(([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if minutes or not hours else []))
 
 
 def _by_id(versions: Iterable[Any]) -> dict[str, list[Any]]:
@@ -141,23 +105,3 @@ def _by_id(versions: Iterable[Any]) -> dict[str, list[Any]]:
     for version in versions:
         found.setdefault(version.id, []).append(version)
     return found
-
-
-def _by_id_of_rows(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for row in rows:
-        if not row.get("removed"):
-            found.setdefault(row["id"], []).append(row)
-    return found
-
-
-def _remarks_of(curfew: Curfew, rows: Sequence[Any], today: Any) -> list[str]:
-    """The remarks on a version; where there are several rows of its id, by the one that it was read from."""
-    row = next((r for r in rows if list(r["weekly"]) and _reads(r, curfew)), rows[-1])
-    return curfew_remarks(row, curfew, today)
-
-
-def _reads(row: Any, curfew: Curfew) -> bool:
-    from geofence.schedule import read_schedule
-
-    return read_schedule(row, valid_from=row.get("valid_from"), valid_to=row.get("valid_to")) == curfew.schedule

@@ -8,7 +8,22 @@ import sys
 import typer
 
 from engine.errors import InputError, StoreError, TagwatchError, UnreachableError
-from tagwatch.cli import configure, crimes, deliver, evidence, handle, match, operate, question, review, runs, serve, trails
+from tagwatch.cli import (
+    audit,
+    configure,
+    crimes,
+    deliver,
+    evidence,
+    handle,
+    match,
+    operate,
+    question,
+    review,
+    runs,
+    serve,
+    trails,
+    users,
+)
 
 app = typer.Typer(
     name="tagwatch", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -31,6 +46,8 @@ app.add_typer(runs.runs, name="runs")
 app.add_typer(evidence.evidence, name="evidence")
 app.add_typer(handle.alerts, name="alerts")
 app.add_typer(deliver.outbox, name="outbox")
+app.add_typer(users.users, name="users")
+app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.db, name="db")
 app.command()(operate.doctor)
 

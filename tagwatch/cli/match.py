@@ -184,17 +184,8 @@ def _record(
     """Keep the run with its lines as JSON, whatever format was asked for; and that it was made, by whom and why."""
     from getpass import getuser
 
-    from crime_match.crimes.store import key_of
-    from crime_match.runs.store import Found, Line, record_making, record_run
     from engine.times import system_clock
+    from tagwatch.stored_runs import keep_run
 
-    found = (
-        Found(
-            one.crime.force, one.crime.reference, versions[key_of(one.crime)], one.counts,
-            [Line(m.wearer, m.verdict, m.support, m.to_json()) for m in one.matches],
-        )
-        for one in results
-    )  # fmt: skip
-    record_run(connection, run.id, run.algorithm, run.parameters, run.inputs, found)
     by, reason = made
-    record_making(connection, run.id, system_clock(), by or getuser(), reason)
+    keep_run(connection, run, results, versions, system_clock(), by or getuser(), reason)

@@ -156,11 +156,11 @@ def _asked_about(crimes: list[Crime], place: str, given: Given, parameters: Para
 def people_of(wearers_file: str | None, teams_file: str | None, connection: Connection | None) -> People:
     """Who is known, from the files that were named, else from the database; of a team's managers the probation's first."""
     from alerts.teams import read_teams
-    from crime_match.runs.results_csv import People
     from engine.wearers import Wearer
     from geofence.store import current
     from ingest.wearer_files import read_wearers
     from tagwatch.configuration import load_teams, read_json
+    from tagwatch.stored_runs import people_of as known
 
     if wearers_file:
         wearers = read_wearers(wearers_file)
@@ -172,10 +172,4 @@ def people_of(wearers_file: str | None, teams_file: str | None, connection: Conn
             teams = read_teams(read_json(teams_file))
         except InputError as fault:
             raise fault.at(teams_file) from None
-    managers: dict[str, str] = {}
-    for role in ("probation_manager", "police_manager"):
-        for team in teams:
-            for member in team.members:
-                if member.role == role:
-                    managers.setdefault(team.id, member.name)
-    return People({wearer.wearer: wearer for wearer in wearers}, managers)
+    return known(wearers, teams)

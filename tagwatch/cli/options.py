@@ -25,6 +25,12 @@ Events = Annotated[str | None, typer.Option("--events", help="Device events: CSV
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (default: tagwatch.toml here)")]
 Out = Annotated[str | None, typer.Option("--out", help="Where to write (default: standard output)")]
 Tz = Annotated[str | None, typer.Option("--tz", help="Zone of times that carry no offset, such as Europe/London")]
+Reason = Annotated[
+    str, typer.Option("--reason", envvar="TAGWATCH_REASON", help="Why: kept in the audit log, of questions to the database")
+]
+Case = Annotated[
+    str, typer.Option("--case", envvar="TAGWATCH_CASE", help="Case that it is for: kept in the audit log")
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, each told on standard error")]
 
 

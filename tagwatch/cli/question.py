@@ -9,9 +9,11 @@ import typer
 from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
 from tagwatch.cli.options import (
     ActivationsFile,
+    Case,
     Config,
     Events,
     Percentile,
+    Reason,
     SkipBad,
     TrailOption,
     Tz,
@@ -36,6 +38,7 @@ def near(
     activations: ActivationsFile = None, events: Events = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON a wearer")] = False,
     config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
+    reason: Reason = "", case: Case = "",
 ) -> None:  # fmt: skip
     """Who was near a place in a window: placed, possible, excluded or unmonitored, one line a wearer."""
     from crime_match.question import Question
@@ -51,7 +54,7 @@ def near(
     if files:
         matches = _from_files(question, files, activations, events, tz, skip_bad, percentile, compatible)
     else:
-        matches = _from_database(question, config, compatible)
+        matches = _from_database(question, config, compatible, (reason, case))
     shown = [m for m in matches if m.verdict in wanted]
     if json:
         for match in shown:
@@ -83,14 +86,18 @@ def _from_files(
     return near_from(fixes, question, worn, noticed, plan, compatible=compatible)
 
 
-def _from_database(question: Any, config: Any, compatible: bool) -> list[Match]:
+def _from_database(question: Any, config: Any, compatible: bool, why: tuple[str, str]) -> list[Match]:
+    from engine.times import to_iso
     from tagwatch import configuration
+    from tagwatch.access.by_command import note
     from tagwatch.cli.crimes import LOOK_S, connected
     from tagwatch.near import near_in_database
     from tagwatch.settings import read_settings
 
     settings = read_settings(config)
     with connected(config, LOOK_S) as connection:
+        window = {"from": to_iso(question.from_us), "to": to_iso(question.to_us), "radius_m": question.radius_m}
+        note(connection, "near asked", reason=why[0], case_ref=why[1], asked=window)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         plan = settings.default_plan
         return near_in_database(connection, question, conditions.activations, plan, compatible=compatible)

@@ -9,11 +9,13 @@ import typer
 from engine.errors import InputError
 from tagwatch.cli.options import (
     ActivationsFile,
+    Case,
     Config,
     Curfews,
     Events,
     Out,
     Percentile,
+    Reason,
     SkipBad,
     TrailOption,
     Tz,
@@ -49,6 +51,7 @@ def compliance(
     out: Out = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Instant (default: newest in the files, or now)")] = None,
     config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
+    reason: Reason = "", case: Case = "",
 ) -> None:  # fmt: skip
     """How curfews, zones and tags were kept over some days, per wearer and cohort, from trail files or the database."""
     import io
@@ -66,7 +69,7 @@ def compliance(
             percentile,
         )  # fmt: skip
     else:
-        reports, inquiry = _from_database((from_, to, as_of, wearer, cohort), config, tz)
+        reports, inquiry = _from_database((from_, to, as_of, wearer, cohort), config, tz, (reason, case))
     period, text = inquiry.period, io.StringIO(newline="")
     if json:
         text.writelines(msgspec.json.encode(r).decode() + "\n" for r in form.records(reports, period))
@@ -92,6 +95,7 @@ def whatif(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Instant of both ledgers (default: newest time, or now)")] = None,
     config: Config = None, out: Out = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
     repair: Annotated[bool, typer.Option("--repair", help="Mend invalid zone geometry instead of refusing it")] = False,
+    reason: Reason = "", case: Case = "",
 ) -> None:  # fmt: skip
     """Which alerts a changed zone, curfew, posterior or activation would have added, removed or changed, and why."""
     import msgspec
@@ -106,7 +110,7 @@ def whatif(
     if trail:
         fixes, noticed, sides, newest_us = _sides_from_files(trail, files, others, events, tz, skip_bad, percentile, repair)
     else:
-        fixes, noticed, sides, newest_us = _sides_from_database(files, others, config, since, at, repair)
+        fixes, noticed, sides, newest_us = _sides_from_database(files, others, config, since, at, repair, (reason, case))
     before, after = _raised_at(sides[0], limits[0]), _raised_at(sides[1], limits[1] or limits[0])
     if since is not None:
         fixes, noticed = fixes.take(fixes.time_us >= since), [e for e in noticed if e.time_us >= since]
@@ -142,6 +146,7 @@ def _sides_from_database(
     since: int | None,
     at: int | None,
     repair: bool,
+    why: tuple[str, str],
 ) -> Sides:
     """The same from the database: what it holds, and that with the changed files in the place of its own."""
     from engine import database
@@ -149,6 +154,7 @@ def _sides_from_database(
     from engine.times import DAY_US, system_clock
     from ingest.activation_files import read_activations
     from tagwatch import configuration
+    from tagwatch.access.by_command import note
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
     from tagwatch.whatif import changed
@@ -161,6 +167,7 @@ def _sides_from_database(
     settings, to_us = read_settings(config), system_clock() if at is None else at
     with database.connect(settings.database.url) as connection:
         database.require_schema(connection, SCHEMAS)
+        note(connection, "what-if asked", reason=why[0], case_ref=why[1])
         before = configuration.load(connection, settings.filter_settings, settings.default_plan)
         after = changed(
             connection, before, configuration.zones_of(zones, repair=repair) if zones else None,
@@ -214,12 +221,15 @@ def _from_files(
     return from_files(fixes, conditions, people, noticed, inquiry), inquiry
 
 
-def _from_database(asked: tuple[str | None, ...], config: Any, tz: str | None) -> tuple[list[Report], Inquiry]:
+def _from_database(
+    asked: tuple[str | None, ...], config: Any, tz: str | None, why: tuple[str, str]
+) -> tuple[list[Report], Inquiry]:
     from engine import database
     from engine.times import system_clock
     from engine.wearers import Wearer
     from geofence.store import current
     from tagwatch import configuration
+    from tagwatch.access.by_command import note
     from tagwatch.compliance import from_database
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
@@ -227,6 +237,9 @@ def _from_database(asked: tuple[str | None, ...], config: Any, tz: str | None) -
     settings, inquiry = read_settings(config), _inquiry(asked, tz, system_clock())
     with database.connect(settings.database.url) as connection:
         database.require_schema(connection, SCHEMAS)
+        from_, to, _, wearer, cohort = asked
+        told = {"from": from_, "to": to, "cohort": cohort}
+        note(connection, "compliance read", wearer or "", reason=why[0], case_ref=why[1], asked=told)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         people = [Wearer(**content) for _, content in current(connection, "wearer").values()]
         return from_database(connection, conditions, people, inquiry), inquiry

@@ -10,7 +10,7 @@ import typer
 from engine.errors import InputError
 from tagwatch.cli.crime_tables import counted, print_lines
 from tagwatch.cli.crimes import IN_A_TABLE, LOOK_S, Json, Most, connected
-from tagwatch.cli.options import Config, output, say
+from tagwatch.cli.options import Case, Config, Reason, output, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,12 +48,13 @@ def show(
     stale: Annotated[bool, typer.Option("--stale", help="Only crimes that have changed since they were matched")] = False,
     most: Most = None, json: Json = False,
     out: Annotated[str | None, typer.Option("--out", help="Only write the run's JSON lines to a file, byte for byte")] = None,
-    config: Config = None,
+    reason: Reason = "", case: Case = "", config: Config = None,
 ) -> None:  # fmt: skip
     """One run: its parameters and inputs, when and by whom it was made, and what it found; stale results are marked."""
     from crime_match.runs import staleness
     from crime_match.runs.results import kept_lines
     from crime_match.runs.store import makings, results_of
+    from tagwatch.access.by_command import note
     from tagwatch.cli.crime_tables import print_run, run_dict
 
     limit = most or (None if json else IN_A_TABLE)
@@ -61,6 +62,7 @@ def show(
         raise InputError("--out writes all lines of the run", expected="neither --stale nor --most beside it")
     with connected(config, LOOK_S) as connection:
         found = staleness.run(connection, run)
+        note(connection, "run shown" if out is None else "run exported", found.id[:16], reason=reason, case_ref=case)
         crimes = [c for c in staleness.run_crimes(connection, found.id) if c.stale or not stale]
         if out is not None:
             with_counts = bool(found.parameters.get("counted"))

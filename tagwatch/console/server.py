@@ -30,7 +30,7 @@ def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
     UnreachableError where the port is taken. Access is not logged: paths tell who is looked at.
     """
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="critical", access_log=False, timeout_graceful_shutdown=3, ws="none"
+        app, host="127.0.0.1", port=port, log_level="error", access_log=False, timeout_graceful_shutdown=3, ws="none"
     )
     server = _Server(config)
     thread = threading.Thread(target=_run, args=(server,), name="console", daemon=True)
@@ -38,7 +38,7 @@ def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
     try:
         yield _address(server, thread, port)
     finally:
-        app.state.stopping.now = True
+        app.state.office.stopping.set()
         server.should_exit = True
         thread.join(_STOP_S)
 

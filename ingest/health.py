@@ -1,0 +1,45 @@
+"""What a person sees of what comes in: the newest fix of every device, and what was quarantined of late. It only reads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.database import Connection
+from engine.times import to_datetime
+
+_NEWEST = (
+    "SELECT d.name, (extract(epoch FROM f.time) * 1000000)::bigint, (extract(epoch FROM f.received) * 1000000)::bigint"
+    " FROM device d LEFT JOIN LATERAL (SELECT time, received FROM fix WHERE fix.device_id = d.device_id"
+    " ORDER BY time DESC LIMIT 1) f ON true ORDER BY f.time NULLS FIRST, d.name"
+)
+_QUARANTINED = (
+    "SELECT reason, device, count(*), (extract(epoch FROM max(received)) * 1000000)::bigint FROM quarantine"
+    " WHERE received >= %s GROUP BY reason, device"
+)
+
+
+class Heard(NamedTuple):
+    """A device, and when its newest fix was taken and came [us]; None where it never sent one."""
+
+    device: str
+    time_us: int | None
+    received_us: int | None
+
+
+class Quarantined(NamedTuple):
+    """How many payloads of one device were not taken for one reason, and when the last one came [us]."""
+
+    reason: str
+    device: str
+    n_payloads: int
+    last_us: int
+
+
+def newest_of_devices(connection: Connection) -> list[Heard]:
+    """Every device, the one that is silent for longest first."""
+    return [Heard(*row) for row in connection.execute(_NEWEST)]
+
+
+def quarantined_since(connection: Connection, since_us: int) -> list[Quarantined]:
+    """What was quarantined from an instant on, by reason and device."""
+    return [Quarantined(*row) for row in connection.execute(_QUARANTINED, [to_datetime(since_us)])]

@@ -1,0 +1,1 @@
+"""Administrators and auditors: configuration, accounts, the audit log."""

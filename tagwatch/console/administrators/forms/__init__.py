@@ -1,0 +1,1 @@
+"""The forms of the console's administrators: what is typed into an entry of the configuration, and back."""

@@ -1,0 +1,1 @@
+"""The API that other systems use, version 1."""

@@ -1,0 +1,1 @@
+"""Investigators: who was near, crimes, matches, trails, evidence."""

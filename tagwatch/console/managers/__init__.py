@@ -1,0 +1,1 @@
+"""Offender managers: their own wearers, nights kept and broken, the case conference."""

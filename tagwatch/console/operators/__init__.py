@@ -1,0 +1,1 @@
+"""Operators: the queue, alerts, shift handover, the supervisor's figures."""

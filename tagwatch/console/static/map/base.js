@@ -1,0 +1,89 @@
+// What lies below the data: tiles where a base map is set, else land and coast; a graticule; the streets of the demo.
+import { FONT } from "/static/map/looks.js";
+
+let told;
+const baseOf = () => (told ??= fetch("/map/base.json").then((answer) => answer.json()));
+
+export async function addBase(map) {
+  const base = await baseOf(), { layer, source, format } = window.ol;
+  map.view.classList.toggle("tw-map__view--tiles", base.kind !== "coast");
+  const options = { attributions: base.attribution || undefined };
+  if (base.kind === "xyz") {
+    add(map, new layer.Tile({ source: new source.XYZ({ url: "/map/tiles/{z}/{x}/{y}", maxZoom: base.max_zoom, ...options }), className: "tw-map__tiles" }));
+  } else if (base.kind === "pmtiles") {
+    await script("/static/parts/ol-pmtiles/olpmtiles.js");
+    if (base.vector) add(map, vectorTiles(map, new window.olpmtiles.PMTilesVectorSource({ url: "/map/base.pmtiles", ...options })));
+    else add(map, new layer.Tile({ source: rasterTiles(base, options), className: "tw-map__tiles" }));
+  } else {
+    const atlas = await (await fetch("/static/parts/world-atlas/land-10m.json")).json();
+    add(map, land(map, atlas, options));
+  }
+  addGraticule(map);
+  if (base.streets) {
+    map.streets.getSource().addFeatures(new format.GeoJSON().readFeatures(base.streets, { featureProjection: "EPSG:3857" }));
+  }
+  return base;
+}
+
+const scripts = new Map();
+export function script(address) {
+  if (!scripts.has(address)) {
+    scripts.set(address, new Promise((done, failed) => {
+      const element = document.createElement("script");
+      element.src = address; element.onload = done; element.onerror = () => failed(new Error(`${address} cannot be had`));
+      document.head.append(element);
+    }));
+  }
+  return scripts.get(address);
+}
+
+function add(map, made) {
+  made.setZIndex(0);
+  map.ol.addLayer(made);
+}
+
+function land(map, atlas, options) {
+  const { format, layer, source } = window.ol;
+  const read = new format.TopoJSON({ layers: ["land"] }).readFeatures(atlas, { featureProjection: "EPSG:3857" });
+  const parts = read.flatMap((feature) => feature.getGeometry().getPolygons?.() ?? [feature.getGeometry()]);
+  const { Style, Fill, Stroke } = window.ol.style;
+  const style = () => new Style({ fill: new Fill({ color: map.colours.land }), stroke: new Stroke({ color: map.colours.coast, width: 1 }) });
+  const features = parts.map((geometry) => new window.ol.Feature(geometry));
+  return map.themed(new layer.Vector({ source: new source.Vector({ features, ...options }) }), style);
+}
+
+function addGraticule(map) {
+  const { Stroke, Text, Fill } = window.ol.style;
+  const make = () => {
+    const label = (place) => new Text({ ...place, font: `12px ${FONT}`, fill: new Fill({ color: map.colours.ink }), stroke: new Stroke({ color: map.colours.halo, width: 3 }) });
+    return new window.ol.layer.Graticule({
+      strokeStyle: new Stroke({ color: map.colours.graticule, width: 1, lineDash: [1, 4] }), showLabels: true, wrapX: false, zIndex: 2, targetSize: 160,
+      lonLabelStyle: label({ textBaseline: "top" }), latLabelStyle: label({ textAlign: "right" }), lonLabelPosition: 0.99, latLabelPosition: 0.995,
+      intervals: [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001],
+      lonLabelFormatter: (lon) => `${+Math.abs(lon).toFixed(4)}° ${lon < 0 ? "W" : "E"}`, latLabelFormatter: (lat) => `${+Math.abs(lat).toFixed(4)}° ${lat < 0 ? "S" : "N"}`,
+    });
+  };
+  let made = make();
+  map.ol.addLayer(made);
+  map.onTheme(() => { map.ol.removeLayer(made); made = make(); map.ol.addLayer(made); });
+}
+
+function rasterTiles(base, options) {
+  const archive = new window.olpmtiles.PMTilesRasterSource({ url: "/map/base.pmtiles", ...options });
+  return archive;
+}
+
+const WATER = /water|sea|ocean|river|lake|stream/i, ROAD = /road|street|transport|rail|path|highway/i, BUILT = /build|urban|site/i;
+function vectorTiles(map, source) {
+  const { Style, Fill, Stroke, Text } = window.ol.style;
+  const style = (feature) => {
+    const name = String(feature.get("layer") ?? ""), type = feature.getType(), c = map.colours;
+    if (type === "Point") {
+      const text = feature.get("name") ?? feature.get("name1");
+      return text && new Style({ text: new Text({ text: String(text), font: `12px ${FONT}`, fill: new Fill({ color: c.ink }), stroke: new Stroke({ color: c.halo, width: 3 }) }) });
+    }
+    if (type.includes("Polygon")) return new Style({ fill: new Fill({ color: WATER.test(name) ? c.sea : BUILT.test(name) ? `${c.street}66` : c.land }) });
+    return new Style({ stroke: new Stroke({ color: WATER.test(name) ? c.sea : ROAD.test(name) ? c.street : c.coast, width: ROAD.test(name) ? 2 : 1 }) });
+  };
+  return map.themed(new window.ol.layer.VectorTile({ source, declutter: true }), () => style);
+}

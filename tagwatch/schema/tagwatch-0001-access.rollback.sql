@@ -1,0 +1,6 @@
+DROP TABLE audit_entry;
+DROP TABLE api_token;
+DROP TABLE opened_person;
+DROP TABLE session;
+DROP TABLE force_grant;
+DROP TABLE account;
