@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/tagwatch demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -58,6 +58,8 @@ def group(kind: str) -> typer.Typer:
                     counts = {SINGULAR[kind]: put(connection, kind, content, now_us, from_us)}
                 else:
                     counts = save(connection, now_us, **{kind: content}, from_us=from_us)
+                if kind == "activations":
+                    _refuse_overlaps(connection, file)
             for line in (*said(kind, content, known, now_us), *_contradictions(kind, content, connection, now_us)):
                 say(line)
         for name, count in counts.items():
@@ -101,6 +103,18 @@ def _connection(config: Any) -> Any:
     connection = database.connect(read_settings(config).database.url)
     database.require_schema(connection, SCHEMAS)
     return connection
+
+
+def _refuse_overlaps(connection: Any, file: str) -> None:
+    """InputError where an activation of the file overlaps one that the database had: nothing of the file is stored then."""
+    from engine.activations import Activations
+    from geofence.store import current
+    from tagwatch.configuration import activation_of
+
+    try:
+        Activations(activation_of(content) for _, content in current(connection, "activation").values())
+    except InputError as fault:
+        raise fault.at(f"{file}, together with what the database holds") from None
 
 
 def _instant(text: str | None, option: str) -> int:

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +20,7 @@ FILES = {
     "ol-pmtiles": ("dist/olpmtiles.js",),
     "world-atlas": ("land-10m.json",),
 }
-_INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent")
+_INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
 
 
 def npm() -> list[str]:
@@ -37,10 +36,9 @@ def npm() -> list[str]:
     return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
-def install(*, with_tests: bool = False) -> None:
+def install() -> None:
     """Install the locked packages, then copy."""
-    command = [*npm(), *(word for word in _INSTALL if not (with_tests and word == "--omit=dev"))]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run([*npm(), *_INSTALL], cwd=ROOT, check=True)
     copy(ROOT / "node_modules")
 
 
@@ -79,4 +77,4 @@ def without_font(css: str) -> str:
 
 
 if __name__ == "__main__":
-    install(with_tests="--with-tests" in sys.argv)
+    install()

@@ -106,12 +106,13 @@ def archive(office: Here, caller: Anybody) -> Response:
 
 @router.get("/map/tiles/{z}/{x}/{y}")
 def tile(office: Here, caller: Anybody, z: int, x: int, y: int) -> Response:
-    """A tile of the server that is set; 404 where there is none."""
+    """A tile of the server that is set, or nothing (204) where it has none; 404 for a tile that cannot be."""
     address = office.settings.console.base_map
-    known = "{z}" in address and 0 <= z <= MOST_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z
-    found = _server(address).tile(z, x, y) if known else None
-    if found is None:
+    if "{z}" not in address or not (0 <= z <= MOST_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
         raise HTTPException(404, "there is no such tile")
+    found = _server(address).tile(z, x, y)
+    if found is None:
+        return Response(status_code=204)
     return Response(found.body, media_type=found.media_type, headers=dict(_DAY))
 
 

@@ -1,4 +1,5 @@
 DROP TABLE audit_entry;
+DROP FUNCTION refuse_audit_change();
 DROP TABLE api_token;
 DROP TABLE opened_person;
 DROP TABLE session;

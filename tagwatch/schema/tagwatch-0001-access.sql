@@ -1,4 +1,3 @@
--- depends: alerts-0002-handling
 -- Who may use Tagwatch, who is signed in, and what people did: a log in which every row holds the hash of the one before it.
 CREATE TABLE account (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -73,7 +72,12 @@ CREATE TABLE audit_entry (
 );
 CREATE INDEX audit_entry_subject ON audit_entry (subject, number);
 CREATE INDEX audit_entry_actor ON audit_entry (actor, number);
+CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'table % is only appended to', TG_TABLE_NAME;
+END
+$$;
 CREATE TRIGGER audit_entry_appended BEFORE UPDATE OR DELETE ON audit_entry
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
 CREATE TRIGGER audit_entry_kept BEFORE TRUNCATE ON audit_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();

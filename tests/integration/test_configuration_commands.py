@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.database import connect, migrate
+from engine.errors import InputError
 from engine.times import parse_time
 from geofence.curfew import read_curfews
 from geofence.versions import FAR_US
@@ -175,3 +176,17 @@ def test_check_shows_zones_and_of_long_lists_only_those_with_a_note(run: Run) ->
     ]
     every = run("zones", "check", "a.json", "--at", "2026-03-25T12:00:00Z", "--all").stdout
     assert every.count("in force all of the next 7 days") == 30
+
+
+def test_an_activation_that_overlaps_the_database_s_is_refused_whole(run: Run, tmp_path: Path) -> None:
+    header = "device,wearer,from,to\n"
+    (tmp_path / "one.csv").write_text(header + "T1,W1,2026-03-01T00:00:00Z,\n")
+    (tmp_path / "two.csv").write_text(
+        header + "T2,W2,2026-03-01T00:00:00Z,\nT1,W2,2026-03-05T00:00:00Z,2026-03-06T00:00:00Z\n"
+    )
+    assert run("activations", "import", "one.csv").exit_code == 0
+    found = run("activations", "import", "two.csv")
+    assert isinstance(found.exception, InputError)
+    assert "two.csv, together with what the database holds" in str(found.exception)
+    assert "device T1 is on W1 and on W2 at 2026-03-05" in str(found.exception)
+    assert len(run("activations", "list").stdout.splitlines()) == 1

@@ -29,7 +29,7 @@ from tagwatch.console.administrators.entries import Of
 from tagwatch.console.administrators.features import entry_features
 from tagwatch.console.administrators.forms import activation, curfew, proximity, team, wearer, zone
 from tagwatch.console.administrators.forms.parts import TIMEZONE, FormError
-from tagwatch.console.administrators.kinds import KINDS, Kind, file_of
+from tagwatch.console.administrators.kinds import KINDS, Kind, file_of, wearers_of
 from tagwatch.console.administrators.reach import Reach, reach_of
 from tagwatch.console.administrators.told import headline, holds_words, names_of, zone_of_time
 from tagwatch.console.administrators.typed import Faults, Form, Typed, renumbered
@@ -61,6 +61,8 @@ def form(request: Request, office: Here, caller: Edits, drafts: Kept, kind: Of, 
     if chain and chain[-1].from_us > now_us:
         planned = holds_words(chain[-1].from_us, FAR_US, zone_of_time(kind, content))[0]
         planned += ": it ends then" if chain[-1].content is None else ": the form shows what holds then"
+    if content and kind.versioned:  # where somebody lives, and must not go
+        office.log(caller, f"{kind.name} opened", id, ids=[id], wearers=list(wearers_of(kind, id, content))[:50])
     values = FORMS[kind.name].fill(content) if content else _blank(kind, caller)
     return _page(request, office, caller, kind, Typed({**values, "of": [id], "mark": [mark_of(chain)]}), planned=planned)
 
@@ -211,7 +213,7 @@ def _page(
     """The form with what was typed; of each kind of rows there is an empty one at least."""
     with office.database.reading() as connection:
         reach = reach_of(office, caller, connection)
-        areas = names_of(visible_zones(connection, reach)) if kind.name == "curfew" else []
+        areas = names_of(_visible_features(connection, reach)) if kind.name == "curfew" else []
         teams = [n for n, (_, c) in current(connection, "team").items() if reach.edits(KINDS["teams"], n, c)]
     for prefix, least in _ROWS.items():
         if len(typed.rows(prefix)) < least:
@@ -257,8 +259,11 @@ def _editable(reach: Reach, kind: Kind, name: str, chain: Sequence[Held], now_us
 
 def visible_zones(connection: Any, reach: Reach) -> Sequence[Zone]:
     """The zones that the caller sees, which a place may name."""
+    return read_zones({"type": "FeatureCollection", "features": _visible_features(connection, reach)})
+
+
+def _visible_features(connection: Any, reach: Reach) -> list[Any]:
     kind = KINDS["zones"]
-    features = [
+    return [
         f for f in zone_features(connection) if f["properties"].get("removed") or reach.sees(kind, f["properties"]["id"], f)
     ]  # fmt: skip
-    return read_zones({"type": "FeatureCollection", "features": features})

@@ -89,7 +89,7 @@ def entry(request: Request, office: Here, caller: Reads, kind: Of, id: str, week
         chain = _chain(connection, kind, id, reach)
         weeks, shown = None, shown_of(chain, now_us)
         if kind.name in ("zone", "curfew"):
-            zones, curfews = conditions_in(connection)
+            zones, curfews = conditions_in(connection, kind, id)
             mine: Any = [c for c in curfews if c.id == id]
             mine = mine if kind.name == "curfew" else [z for z in zones if z.id == id and z.schedule]
             weeks = weeks_of(mine, _day(week), now_us) if mine else None
@@ -113,7 +113,7 @@ def entry_map(office: Here, caller: Reads, kind: Of, id: str) -> Response:
     with office.database.reading() as connection:
         reach = reach_of(office, caller, connection)
         _chain(connection, kind, id, reach)
-        zones, curfews = conditions_in(connection)
+        zones, curfews = conditions_in(connection, kind, id)
     mine = [z for z in zones if kind.name == "zone" and z.id == id]
     return answer(entry_features(mine, [c for c in curfews if kind.name == "curfew" and c.id == id]))
 

@@ -57,6 +57,12 @@ def wearers_of(kind: Kind, name: str, content: Mapping[str, Any] | None) -> tupl
     return (content["wearer"],)
 
 
+def zones_named(curfew: Mapping[str, Any]) -> set[str]:
+    """The zones that the places of a curfew name."""
+    places = curfew.get("place") or []
+    return {place["zone"] for place in (places if isinstance(places, list) else [places]) if "zone" in place}
+
+
 def rows_of(kind: Kind, content: Any) -> list[tuple[str, Any]]:
     """The entries of what a file gives, as (id, content); removals have no content."""
     from tagwatch.configuration import activation_rows

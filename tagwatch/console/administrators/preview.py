@@ -19,7 +19,7 @@ from tagwatch.configuration import curfew_rows, zone_features
 from tagwatch.configuration_remarks import said
 from tagwatch.console.administrators.change import Change, apply, concerned
 from tagwatch.console.administrators.features import entry_features
-from tagwatch.console.administrators.kinds import EVERYBODY, KINDS, rows_of, wearers_of
+from tagwatch.console.administrators.kinds import EVERYBODY, KINDS, Kind, rows_of, wearers_of, zones_named
 from tagwatch.console.administrators.reach import Reach, reach_of
 from tagwatch.console.administrators.told import holds_words, lines_of, zone_of_time
 from tagwatch.console.administrators.weeks import Weeks, weeks_of
@@ -87,10 +87,15 @@ def preview_of(office: Office, caller: Caller, change: Change, at: date | None =
     )  # fmt: skip
 
 
-def conditions_in(connection: Connection) -> tuple[list[Zone], list[Curfew]]:
-    """The zones and curfews that the database holds, one a version."""
-    zones = read_zones({"type": "FeatureCollection", "features": zone_features(connection)})
-    return zones, read_curfews(curfew_rows(connection), zones)
+def conditions_in(connection: Connection, kind: Kind | None = None, name: str = "") -> tuple[list[Zone], list[Curfew]]:
+    """The zones and curfews that the database holds, one a version; of one entry alone with the zones that it names."""
+    features, rows = zone_features(connection), curfew_rows(connection)
+    if kind is not None:
+        rows = [row for row in rows if kind.name == "curfew" and row["id"] == name]
+        named = {name} if kind.name == "zone" else {zone for row in rows for zone in zones_named(row)}
+        features = [feature for feature in features if feature["properties"]["id"] in named]
+    zones = read_zones({"type": "FeatureCollection", "features": features})
+    return zones, read_curfews(rows, zones)
 
 
 def _compared(change: Change, reach: Reach, before: Sequence[Held], after: Sequence[Held]) -> list[Compared]:
@@ -136,8 +141,7 @@ def _left_behind(connection: Connection, change: Change) -> Iterator[str]:
     if change.kind.name == "zone":
         ids = set(change.ids)
         for name, (_, row) in current(connection, "curfew").items():
-            places = row["place"] if isinstance(row["place"], list) else [row["place"]]
-            if any(place.get("zone") in ids for place in places):
+            if ids & zones_named(row):
                 yield f"It is the place of curfew {name}, which changes with it."
 
 

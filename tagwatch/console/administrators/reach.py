@@ -18,7 +18,7 @@ from geofence.store import current
 from tagwatch.access.accounts import EVERY_FORCE
 from tagwatch.access.roles import ADMINISTRATOR
 from tagwatch.access.scope import Scope
-from tagwatch.console.administrators.kinds import EVERYBODY, Kind, wearers_of
+from tagwatch.console.administrators.kinds import EVERYBODY, Kind, wearers_of, zones_named
 from tagwatch.console.caller import Caller
 from tagwatch.console.office import Office
 
@@ -82,9 +82,8 @@ def reach_of(office: Office, caller: Caller, connection: Connection) -> Reach:
     wearers, _ = office.people.read(connection)
     places: dict[str, frozenset[str]] = {}
     for _, row in current(connection, "curfew").values():
-        for place in row["place"] if isinstance(row["place"], list) else [row["place"]]:
-            if "zone" in place:
-                places[place["zone"]] = places.get(place["zone"], frozenset()) | {row["wearer"]}
+        for zone in zones_named(row):
+            places[zone] = places.get(zone, frozenset()) | {row["wearer"]}
     return Reach(
         caller.scope, caller.account.force, caller.may("configuration.edit"), ADMINISTRATOR in caller.account.roles,
         wearers, places,

@@ -7,7 +7,6 @@ from typing import Any
 
 from engine.times import parse_time, to_iso
 from geofence.versions import FAR_US
-from geofence.zone import Zone
 from tagwatch.coming_weeks import local_words
 from tagwatch.console.administrators.forms.parts import TIMEZONE
 from tagwatch.console.administrators.kinds import EVERYBODY, Kind
@@ -185,6 +184,7 @@ _LINES = {
 }  # fmt: skip
 
 
-def names_of(zones: Sequence[Zone]) -> list[tuple[str, str]]:
+def names_of(features: Sequence[Any]) -> list[tuple[str, str]]:
     """Zones by id and name, each once, for choosing."""
-    return list({zone.id: zone.name for zone in zones}.items())
+    given = [f["properties"] for f in features if not f["properties"].get("removed")]
+    return list({one["id"]: str(one.get("name") or one["id"]) for one in given}.items())

@@ -7,13 +7,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Body, Header, HTTPException, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
 
 from engine.database import Connection
 from engine.errors import InputError
 from engine.times import to_iso
 from geofence.store import Held, versions
-from geofence.zone import FAR_US
 from tagwatch.configuration_files import read
 from tagwatch.console.administrators.change import Change, StaleError, mark_of, write
 from tagwatch.console.administrators.editing import visible_zones
@@ -23,11 +21,13 @@ from tagwatch.console.administrators.uploads import held, one_row
 from tagwatch.console.api.answers import After, Limit, Page, after_key, read_cursor, told, told_page
 from tagwatch.console.api.call import calls, new_router
 from tagwatch.console.api.contract import problems
-from tagwatch.console.api.values import KNOWN, Instant, Iso, Told, Word
+from tagwatch.console.api.entry_told import Entry, EntryWhole, Written, version_of
+from tagwatch.console.api.values import KNOWN, Instant, Word
 from tagwatch.console.caller import Caller
 from tagwatch.console.office import Here, Office
 
 router = new_router("configuration")
+MOST_DEPTH = 30
 Reads = Annotated[Caller, calls("configuration.read")]
 Edits = Annotated[Caller, calls("configuration.edit")]
 Plural = Literal["wearers", "teams", "activations", "zones", "curfews", "proximities"]
@@ -41,39 +41,6 @@ IfMatch = Annotated[
 ]
 IfNone = Annotated[str, Header(max_length=200, description="`*` for an entry that is not there yet")]
 Reason = Annotated[str, Header(max_length=1000, description="Why, for the audit log")]
-
-
-class EntryVersion(Told):
-    """A version and for which instants it holds; null from the beginning, until further notice, and where it was ended."""
-
-    from_: Iso | None = Field(alias="from")
-    to: Iso | None
-    content: dict[str, Any] | None
-
-
-class Entry(Told):
-    """An entry of the configuration as the files of its kind have it; `mark` is its ETag."""
-
-    id: str
-    mark: str
-    content: dict[str, Any]
-
-
-class EntryWhole(Entry):
-    """An entry with every version that holds, oldest first."""
-
-    versions: list[EntryVersion]
-
-
-class Written(Told):
-    """What came of a change; the mark is empty where the entry has been ended."""
-
-    id: str
-    mark: str
-    new: int
-    changed: int
-    same: int
-    removed: int
 
 
 @router.get("/configuration/{kind}", summary="Entries of a kind", response_model=Page[Entry], responses=KNOWN)
@@ -101,7 +68,7 @@ def get_entry(request: Request, office: Here, caller: Reads, of: Of, identifier:
         chain = _chain(connection, kind, identifier, reach_of(office, caller, connection))
     office.log(caller, f"{kind.name} opened", identifier)
     found = EntryWhole(
-        id=identifier, mark=mark_of(chain), content=chain[-1].content, versions=[_version(one) for one in chain]
+        id=identifier, mark=mark_of(chain), content=chain[-1].content, versions=[version_of(one) for one in chain]
     )
     return told(request, found, tag=found.mark)
 
@@ -144,6 +111,8 @@ def end_entry(
 
 def _read(kind: Kind, identifier: str, content: dict[str, Any], zones: Any) -> Any:
     """The content, checked by the readers of the files; InputError where it is not what they take."""
+    if _is_deep(content):
+        raise InputError("is nested too deeply", field="body", expected=f"at most {MOST_DEPTH} levels")
     inner = content.get("properties") if kind.name == "zone" else content
     for name in ("holds_from", "removed"):
         if isinstance(inner, dict) and name in inner:
@@ -165,6 +134,17 @@ def _read(kind: Kind, identifier: str, content: dict[str, Any], zones: Any) -> A
     if names != [identifier]:
         raise InputError(field="identifier", value=identifier, expected=f"that of the content, {', '.join(names)}")
     return given
+
+
+def _is_deep(content: Any) -> bool:
+    """Whether there are more levels in it than any content needs: readers and writers go down level by level."""
+    level = [content]
+    for _ in range(MOST_DEPTH):
+        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        level = [part for parts in inside for part in parts]
+        if not level:
+            return False
+    return True
 
 
 def _asked_mark(if_match: str, if_none_match: str) -> str:
@@ -212,9 +192,3 @@ def _is_seen(kind: Kind, name: str, chain: list[Held], reach: Reach) -> bool:
     contents = [one.content for one in chain if one.content is not None]
     about = {wearer for content in contents for wearer in wearers_of(kind, name, content)} - {EVERYBODY}
     return all(reach.sees(kind, name, content) for content in contents) and all(map(reach.scope.holds, about))
-
-
-def _version(one: Held) -> EntryVersion:
-    start = None if one.from_us == -FAR_US else to_iso(one.from_us)
-    end = None if one.to_us == FAR_US else to_iso(one.to_us)
-    return EntryVersion(from_=start, to=end, content=one.content)

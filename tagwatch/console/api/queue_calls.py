@@ -18,7 +18,7 @@ from tagwatch.console.api.alert_told import lines_of
 from tagwatch.console.api.answers import After, Limit, cursor, read_cursor, told
 from tagwatch.console.api.call import calls, new_router
 from tagwatch.console.api.contract import problems
-from tagwatch.console.api.queue_told import AlarmFigures, Change, Changes, Queue, QueueLine
+from tagwatch.console.api.queue_told import MOST_UNDER, AlarmFigures, Change, Changes, Queue, QueueLine
 from tagwatch.console.api.values import KNOWN, Instant, Number
 from tagwatch.console.caller import Caller
 from tagwatch.console.office import Here
@@ -37,7 +37,7 @@ def get_queue(request: Request, office: Here, caller: Reads, limit: Limit = 500,
         found = desk_of(request).queue(connection, office, caller.scope)
         rest = [line for line in found.lines if key is None or line.sort_key > key]
         here = rest[:limit]
-        alerts = iter(lines_of([row for line in here for row in line.rows], connection))
+        alerts = iter(lines_of([row for line in here for row in line.rows[:MOST_UNDER]], connection))
     next_ = cursor(here[-1].sort_key) if len(rest) > limit else None
     return told(request, Queue(number=found.number, items=[_line(line, alerts) for line in here], next=next_))
 
@@ -85,7 +85,8 @@ def get_figures(
 
 
 def _line(line: Line, alerts: Any) -> QueueLine:
-    """A line; takes as many of the alerts as it has."""
-    under = [next(alerts) for _ in line.rows]
+    """A line; takes its part of the alerts."""
+    under = [next(alerts) for _ in line.rows[:MOST_UNDER]]
+    ids = [row.id for row in line.rows]
     head = line.head
-    return QueueLine(section=line.section, head=head and head.kind, text=head.text if head else "", alerts=under)
+    return QueueLine(section=line.section, head=head and head.kind, text=head.text if head else "", ids=ids, alerts=under)

@@ -7,14 +7,18 @@ from pydantic import Field
 from tagwatch.console.api.alert_told import AlertLine
 from tagwatch.console.api.values import Iso, Told
 
+MOST_UNDER = 20
+"""So many alerts under a head are told in full with it."""
+
 
 class QueueLine(Told):
-    """A line of the queue: one alert, or a head (`flood`, `outage`) with all the alerts under it."""
+    """A line of the queue: one alert, or a head (`flood`, `outage`) over many."""
 
     section: str
     head: str | None
     text: str = Field(description="What the head says; empty for a single alert")
-    alerts: list[AlertLine]
+    ids: list[str] = Field(description="Every alert of the line, in the order in which they should be looked at")
+    alerts: list[AlertLine] = Field(description=f"The first {MOST_UNDER} of them in full")
 
 
 class Queue(Told):

@@ -52,9 +52,9 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Taken(BaseModel):
-    """The body of a request: what it does not know it refuses."""
+    """The body of a request: what it does not know it refuses, and no text or truth value passes for a number."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Told(BaseModel):

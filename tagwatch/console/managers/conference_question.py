@@ -66,10 +66,11 @@ class Conference(NamedTuple):
 
 def read_conference(office: Office, stood: Standings, everybody: list[Wearer], asked: Asked) -> Conference:
     """The conference that was asked for, of those on a roll. InputError where the days are none, or too many."""
-    as_of_us = _as_of(asked.as_of, known_at(office.clock))
+    now_us = known_at(office.clock)
+    as_of_us = _as_of(asked.as_of, now_us)
     yesterday = to_datetime(as_of_us - DAY_US).date()
-    last = read_day(asked.last, "to", as_of_us) or yesterday
-    first = read_day(asked.first, "from", as_of_us) or last - timedelta(days=USUAL_DAYS - 1)
+    last = read_day(asked.last, "to", now_us) or yesterday
+    first = read_day(asked.first, "from", now_us) or last - timedelta(days=USUAL_DAYS - 1)
     if last < first:
         raise InputError(field="to", value=str(last), expected=f"{first} or later")
     if (last - first).days >= MOST_DAYS:

@@ -137,9 +137,9 @@ def last_days(n: int, as_of_us: int, zone_name: str, last: date | None = None) -
     return Period(last - timedelta(days=n - 1), last, as_of_us)
 
 
-def read_day(raw: str, field: str, as_of_us: int) -> date | None:
+def read_day(raw: str, field: str, now_us: int) -> date | None:
     """A day that standings can be told of, None where nothing is typed; InputError where it is none, or is to come."""
-    day, newest = read_date(raw.strip(), field), to_datetime(as_of_us + DAY_US).date()
+    day, newest = read_date(raw.strip(), field), to_datetime(now_us + DAY_US).date()
     if day is not None and not _FIRST_DAY <= day <= newest:
         raise InputError(field=field, value=raw, expected=f"a day from {_FIRST_DAY} on, not after {newest}")
     return day

@@ -13,7 +13,8 @@ export class Feed extends EventTarget {
   constructor(number, { hidden = true } = {}) {
     super();
     this.number = number;
-    this.#connect();
+    if (hidden || !document.hidden) this.#connect();
+    else this.#away = true;
     setInterval(() => this.#watch(), 1000);
     addEventListener("pagehide", () => this.#leave());
     addEventListener("pageshow", (event) => { if (event.persisted) this.#connect(); });

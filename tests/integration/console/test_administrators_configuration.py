@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from typing import Any
+
+import pytest
 
 from engine.database import connect
 from engine.times import parse_time
@@ -40,8 +43,9 @@ def test_a_curfew_is_added_after_mistakes(known: str, visit: Visit) -> None:
     )
     page.check("text=Sat")
     page.click("button:has-text('Check') >> nth=-1")
+    page.wait_for_selector(".govuk-error-summary li")
     told = page.locator(".govuk-error-summary li").all_inner_texts()
-    assert told[0].startswith("Radius “wide” is not a number") or told[1].startswith("Radius “wide” is not a number")
+    assert any(line.startswith("Radius “wide” is not a number") for line in told)
     assert any("Place “53.2, west” is not right: expected latitude and longitude" in line for line in told)
     assert page.input_value('[id="places.0.at"]') == "53.2, west"
     page.click(".govuk-error-summary a >> nth=0")
@@ -61,7 +65,6 @@ def test_a_curfew_is_added_after_mistakes(known: str, visit: Visit) -> None:
     page.wait_for_selector("h1:has-text('Check: Add curfew home')")
     assert stored(known, "curfew").keys() == {"east-home", "west-home"}
     page.goto(page.url.split("#")[0] + "?week=2026-03-23")
-    page.screenshot(path="/tmp/w7/k4/dst.png", full_page=True)
     assert "23 hours: the clocks go forward" in page.inner_text(".adm-weeks")
     page.click("text=Go back and change")
     assert page.input_value('[id="places.0.at"]') == "SK 9751 7180"
@@ -81,7 +84,6 @@ def test_a_zone_is_drawn_on_the_map(known: str, visit: Visit) -> None:
     page = visit("administrator", "/configuration/zones/edit?id=east")
     page.wait_for_selector("#zone-map[data-ready]", state="attached")
     page.wait_for_function("document.getElementById('drawn').value.includes('radius_m')")
-    page.screenshot(path="/tmp/w7/k4/zone_form.png")
     page.click("text=Draw a polygon")
     box = page.locator("#zone-map-view").bounding_box()
     assert box is not None
@@ -93,7 +95,6 @@ def test_a_zone_is_drawn_on_the_map(known: str, visit: Visit) -> None:
     page.wait_for_function("document.getElementById('corners').value !== ''")
     assert page.is_checked('[value="polygon"]')
     assert len(page.input_value("#corners").splitlines()) == 4
-    page.screenshot(path="/tmp/w7/k4/zone_drawn.png")
     check_and_save(page)
     assert stored(known, "zone")["east"]["geometry"]["type"] == "Polygon"
 
@@ -171,7 +172,7 @@ def test_a_file_with_faults_is_told_row_by_row(known: str, signed_in: Any) -> No
     bad = {"type": "FeatureCollection", "features": [zone("a", kind="none"), zone("b"), zone("c", radius_m=0)]}
     answer = client.post("/configuration/zones/import", files={"file": ("z.json", json.dumps(bad))})
     assert "2 faults in z.json" in answer.text
-    assert "/tmp" not in answer.text
+    assert tempfile.gettempdir() not in answer.text
     for content in (b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[1]"):
         answer = client.post("/configuration/curfews/import", files={"file": ("c.json", content)})
         assert answer.status_code == 422, content
@@ -197,16 +198,15 @@ def test_a_file_is_imported_and_comes_back_as_it_was(known: str, visit: Visit, t
     page.set_input_files("#file", download.value.path())
     page.click("text=Check the file")
     assert page.inner_text(".adm-counts").startswith("5 as before")
-    for kind in ("wearers", "activations", "teams", "curfews"):
-        page.goto(f"/configuration/{kind}")
-        with page.expect_download() as download:
-            page.click("text=Export as file")
-        page.goto(f"/configuration/{kind}/import")
-        page.set_input_files("#file", download.value.path())
-        page.click("text=Check the file")
-        assert page.inner_text(".adm-counts").endswith(
-            ("as before. Holds from Sun 01 Mar 2026 10:00 (Europe/London) on", "as before")
-        ), kind
+
+
+@pytest.mark.parametrize("kind", ["wearers", "activations", "teams", "curfews"])
+def test_what_is_exported_is_the_same_when_it_is_imported(known: str, signed_in: Any, kind: str) -> None:
+    client = signed_in("administrator")
+    files = {"file": (kind, client.get(f"/configuration/{kind}/export").content)}
+    draft = client.get(draft_of(client.post(f"/configuration/{kind}/import", files=files))).text
+    told = re.sub("<[^>]+>", "", draft.split("adm-counts", 1)[1])[:60]
+    assert re.search(r">\d as before", told), told
 
 
 def test_what_is_ended_holds_until_then(known: str, visit: Visit, office: Office) -> None:

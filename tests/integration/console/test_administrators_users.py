@@ -44,7 +44,6 @@ def test_a_user_is_added_and_the_password_is_shown_once(url: str, visit: Visit, 
     fill(page, login="ann")
     page.click("button:has-text('Add the user')")
     password = page.inner_text("#password")
-    page.screenshot(path="/tmp/w7/k4/password.png")
     page.click("text=To the account")
     assert password not in page.content()
     assert page.locator("main b").count() == 0
@@ -60,7 +59,6 @@ def test_a_user_is_added_and_the_password_is_shown_once(url: str, visit: Visit, 
     page.click("button:has-text('Grant')")
     with connect(url) as connection:
         assert accounts.forces_of(connection, account(url, "ann"), system_clock()) == {"Eastshire", "Westshire"}
-    page.screenshot(path="/tmp/w7/k4/granted.png", full_page=True)
     page.click("text=End it")
     with connect(url) as connection:
         assert accounts.forces_of(connection, account(url, "ann"), system_clock()) == {"Eastshire"}

@@ -55,6 +55,9 @@ def test_the_contract_is_open_and_tells_of_calls_alone(address: str) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+NEAR = {
+    "lat": 51.27123, "lon": 0.52345, "from": "2026-03-01T08:30:00Z", "to": "2026-03-01T08:45:00Z", "reason": "r", "case_ref": "c",
+}  # fmt: skip
 JSON = {"content-type": "application/json"}
 GETS = [
     "account", "tokens", "alerts", "alerts/A-k1", "queue", "changes", "figures?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z",
@@ -116,9 +119,15 @@ def test_a_wrong_body_is_named_part_by_part(client: httpx.Client) -> None:
     assert [(one["field"], one["value"]) for one in told["faults"]] == [
         ("lat", 91), ("from", "yesterday"), ("to", None), ("case_ref", None), ("extra", 1)
     ]  # fmt: skip
+    for value in (True, "5", None, [5]):
+        assert problem(client.post("near", json=NEAR | {"uncertainty_m": value}), 422)["field"] == "uncertainty_m"
+    assert client.post("near", json=NEAR | {"uncertainty_m": 5}).status_code == 200
     assert "offset" in told["faults"][1]["expected"]
     assert problem(client.post("near", content=b"{", headers=JSON), 422)["field"] == "body"
     problem(client.post("near", content=b'{"lat": "\xff"}', headers=JSON), 400)
+    problem(client.post("near", content=b"[" * 100_000, headers=JSON), 400)
+    problem(client.post("near", content=b'{"lat": ' + b"1" * 5_000 + b"}", headers=JSON), 400)
+    assert problem(client.post("near", content=b'{"lat": NaN, "lon": Infinity}', headers=JSON), 422)["field"] == "lat"
     problem(client.post("near", content=b"lat=1", headers={"content-type": "text/plain"}), 422)
     assert problem(client.post("near", content=b'{"lat": "\\ud800"}', headers=JSON), 422)["field"] == "lat"
 

@@ -11,6 +11,7 @@ import pytest
 from engine.database import Connection, connect
 from engine.times import MINUTE_US, to_iso
 from tests.integration.console.api_scene import RAISED_US, client_of, fill, make_token, raise_alert
+from tests.integration.console.conftest import NOW_US
 from tests.integration.console.test_api_contract import problem
 
 
@@ -130,6 +131,18 @@ def test_the_queue_is_in_the_order_of_the_desk(client: httpx.Client, book: Conne
     book.commit()
     client.post("alerts/A-k1/acknowledge", json={"upon": "1.0"})
     lines = walk(client, "queue")
-    assert [(line["section"], line["alerts"][0]["id"]) for line in lines] == [
-        ("waiting", "A-worst"), ("waiting", "A-k2"), ("waiting", "A-e1"), ("in_hand", "A-k1")
+    assert [(line["section"], line["head"], line["ids"], line["alerts"][0]["id"]) for line in lines] == [
+        ("waiting", None, ["A-worst"], "A-worst"), ("waiting", None, ["A-k2"], "A-k2"), ("waiting", None, ["A-e1"], "A-e1"),
+        ("in_hand", None, ["A-k1"], "A-k1"),
     ]  # fmt: skip
+
+
+def test_a_flood_is_one_line_that_names_every_alert(client: httpx.Client, book: Connection) -> None:
+    names = [f"F-{k:02}" for k in range(30)]
+    for k, name in enumerate(names):
+        raise_alert(book, name, "K3", at_us=NOW_US - MINUTE_US + k)
+    book.commit()
+    heads = [line for line in walk(client, "queue") if line["head"]]
+    assert [(line["head"], len(line["alerts"])) for line in heads] == [("flood", 20)]
+    assert set(names) <= set(heads[0]["ids"])
+    assert [alert["id"] for alert in heads[0]["alerts"]] == heads[0]["ids"][:20]

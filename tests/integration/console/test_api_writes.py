@@ -154,5 +154,10 @@ def test_entries_of_every_kind_are_added(every: httpx.Client) -> None:
         problem(every.put("configuration/wearers/K8", params=since, json={"wearer": "K8"}, headers=new), 422)["field"]
         == "from"
     )
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    nested = zone("Z8", ["K1"]) | {"geometry": {"type": "Polygon", "coordinates": deep}}
+    assert problem(every.put("configuration/zones/Z8", json=nested, headers=new), 422)["field"] == "body"
     told = problem(every.put("configuration/wearers/K8", json={"wearer": "K8", "cohort": "best"}, headers=new), 422)
     assert (told["field"], told["value"]) == ("cohort", "best")

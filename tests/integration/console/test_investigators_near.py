@@ -59,6 +59,8 @@ def test_everybody_stands_in_the_group_of_the_verdict_with_the_reason(signed_in:
     assert "more than the maximum of 55 m/s" in text
     assert "no fix in the window carries weight" in text
     assert "/wearers/K1/trail?from=2026-03-01T08%3A20%3A00.000Z&amp;to=2026-03-01T08%3A55%3A00.000Z" in text
+    trail = client.get("/wearers/K1/trail?from=2026-03-01T08%3A20%3A00.000Z&to=2026-03-01T08%3A55%3A00.000Z")
+    assert trail.headers["location"].startswith("/open?wearer=K1&next=")  # a reason is asked for once more
 
 
 def test_only_wearers_of_the_own_force_are_shown_counted_and_written(signed_in: SignIn, url: str) -> None:

@@ -23,7 +23,8 @@ from tagwatch.console.office import Office
 from tagwatch.settings import Settings
 from tests.integration.console.conftest import Client
 from tests.integration.console.investigators_scene import asked, settle
-from tests.integration.console.operators_scene import TOWN_US, settle_town
+from tests.integration.console.managers_town import NOW_US as TOWN_US
+from tests.integration.console.operators_scene import settle_town
 from tests.integration.console.test_investigators_matches import R1, match
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ def gets(app: FastAPI) -> Iterator[str]:
     for route in app.routes:
         nested = getattr(route, "effective_route_contexts", None)
         for each in nested() if nested else [route]:
-            if "GET" in (getattr(each, "methods", None) or ()) and not each.path.startswith("/api/"):
-                yield each.path
+            path = str(getattr(each, "path", ""))
+            if "GET" in (getattr(each, "methods", None) or ()) and not path.startswith("/api/"):
+                yield path
 
 
 def test_the_table_names_every_page() -> None:
@@ -182,7 +184,7 @@ def _town_names(url: str) -> dict[str, str]:
 def _draft(client: Client, names: Mapping[str, str]) -> str:
     text = client.get(f"/configuration/zones/end?id={names['zones']}").text
     form = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', text))
-    return str(client.post("/configuration/zones/end", {**form, "reason": "over"}).headers["location"])
+    return str(client.post("/configuration/zones/end", {**form, "holds": "now", "reason": "over"}).headers["location"])
 
 
 def _say_why(page: Page, wearer: str) -> None:

@@ -17,7 +17,7 @@ from geofence.zone import Circle, Zone
 from tagwatch.console import geo_features as geo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Page, Position, Route
 
 START_US = parse_time("2026-03-01T08:00:00Z")
 LAT, LON = 53.8, -1.5
@@ -73,7 +73,7 @@ def open_map(visit: Callable[..., Page]) -> Open:
     return open_page
 
 
-def pixel(page: Page, lon: float, lat: float) -> dict[str, float]:
+def pixel(page: Page, lon: float, lat: float) -> Position:
     """Where a place is within the map's view."""
     found = page.evaluate(
         f"async place => {{ {_MAP} return map.ol.getPixelFromCoordinate(ol.proj.fromLonLat(place)); }}", [lon, lat]
@@ -121,7 +121,7 @@ def test_circles_are_true_metres(open_map: Open) -> None:
     geod = Geod(ellps="WGS84")
     for lat, *ends in got:
         for lon2, lat2 in ends:
-            assert abs(geod.inv(10, lat, lon2, lat2)[2] - 1000.0) < 0.2
+            assert abs(geod.inv(10, lat, lon2, lat2)[2] - 1000.0) < 0.5
 
 
 def test_a_trail_is_played(open_map: Open) -> None:
@@ -140,7 +140,7 @@ def test_a_trail_is_played(open_map: Open) -> None:
     assert shown == [[0, 29], 29, 1]
     page.select_option(".tw-map__speed", "3600")
     page.click("text=Play")
-    page.wait_for_function("document.querySelector('.tw-map__moment').textContent.includes('fix 60 of 60')")
+    page.wait_for_function("() => document.querySelector('.tw-map__moment').textContent.includes('fix 60 of 60')")
     page.wait_for_selector(".tw-map__button >> text=Play")
     page.click(".tw-map__bar >> text=All")
     assert moment.inner_text().startswith("All 60 fixes")
@@ -149,7 +149,7 @@ def test_a_trail_is_played(open_map: Open) -> None:
 def test_a_place_is_picked_and_typed(open_map: Open) -> None:
     page = open_map(scene(3), pick="lat,lon,radius")
     page.click("#map-view", position=pixel(page, LON, LAT))
-    page.wait_for_function("document.getElementById('lat').value !== ''")
+    page.wait_for_function("() => document.getElementById('lat').value !== ''")
     assert abs(float(page.input_value("#lat")) - LAT) < 1e-4
     assert abs(float(page.input_value("#lon")) - LON) < 1e-4
     page.fill("#radius", "250")
@@ -174,7 +174,7 @@ def test_areas_are_drawn_and_typed(open_map: Open) -> None:
     for place in (pixel(page, LON, LAT), edge):
         view.click(position=place)
         page.wait_for_timeout(300)  # closer clicks are a double click
-    page.wait_for_function("document.getElementById('area').value !== ''")
+    page.wait_for_function("() => document.getElementById('area').value !== ''")
     told = json.loads(page.input_value("#area"))
     assert told["geometry"]["type"] == "Point"
     assert abs(told["properties"]["radius_m"] - 150) <= 3
@@ -183,7 +183,7 @@ def test_areas_are_drawn_and_typed(open_map: Open) -> None:
     for x, y in corners:
         view.click(position={"x": x, "y": y})
         page.wait_for_timeout(300)
-    page.wait_for_function("document.getElementById('area').value.includes('Polygon')")
+    page.wait_for_function("() => document.getElementById('area').value.includes('Polygon')")
     ring = json.loads(page.input_value("#area"))["geometry"]["coordinates"][0]
     assert len(ring) == 4
     page.fill("#area", '{"type": "Point", "coordinates": [10, 60]')
@@ -199,14 +199,19 @@ def test_areas_are_drawn_and_typed(open_map: Open) -> None:
 
 
 def test_a_hundred_thousand_fixes(open_map: Open) -> None:
-    page = open_map(scene(100_000))
-    assert page.get_attribute("#map", "data-shown") == "100004"
-    page.wait_for_selector("text=Many fixes here: not every circle is drawn")
-    drawn = page.evaluate(
-        """() => { const canvas = document.querySelector(".tw-map__fixes");
-        return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.filter((v, k) => k % 4 === 3 && v).length; }"""
+    page = open_map(scene(1))
+    shown = page.evaluate(
+        f"""async () => {{ {_MAP} const drawn = new Promise(done => map.ol.once("rendercomplete", done));
+        map.show({{ type: "FeatureCollection", features: Array.from({{ length: 100000 }}, (_, k) => ({{ type: "Feature",
+          properties: {{ role: "fix", accuracy_m: 10 + k % 40, time: new Date(1.77e12 + k * 60000).toISOString() }},
+          geometry: {{ type: "Point", coordinates: [{LON} + 0.01 * Math.sin(k / 40), {LAT} + 0.006 * Math.cos(k / 31)] }} }})) }});
+        await drawn;
+        const canvas = document.querySelector(".tw-map__fixes"), size = [0, 0, canvas.width, canvas.height];
+        return canvas.getContext("2d").getImageData(...size).data.filter((v, k) => k % 4 === 3 && v).length; }}"""
     )
-    assert drawn > 5_000
+    assert shown > 50_000
+    assert page.get_attribute("#map", "data-shown") == "100000"
+    assert "Many fixes here: not every circle is drawn" in page.inner_text("#map")
 
 
 def test_nothing_to_show_is_said(open_map: Open) -> None:

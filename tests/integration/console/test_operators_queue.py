@@ -191,6 +191,7 @@ def test_the_other_keys_open_forms(browser: Browser, address: str, desk: Desk, c
     page.wait_for_selector("dialog[open] >> text=It changed since you looked")
     assert box.locator("[name=note]").input_value() == "Seen by the team"
     page.keyboard.press("Escape")
+    page.wait_for_selector("#alert-A00005 a:focus")
     page.keyboard.press("?")
     page.wait_for_selector("#dialog-keys[open]")
     page.uncheck("#keys-on")

@@ -6,14 +6,13 @@ const baseOf = () => (told ??= fetch("/map/base.json").then((answer) => answer.j
 
 export async function addBase(map) {
   const base = await baseOf(), { layer, source, format } = window.ol;
-  map.view.classList.toggle("tw-map__view--tiles", base.kind !== "coast");
-  const options = { attributions: base.attribution || undefined };
+  map.view.classList.toggle("tw-map__view--land", base.kind === "pmtiles");
+  const options = { attributions: base.attribution ? [asText(base.attribution)] : undefined };
   if (base.kind === "xyz") {
     add(map, new layer.Tile({ source: new source.XYZ({ url: "/map/tiles/{z}/{x}/{y}", maxZoom: base.max_zoom, ...options }), className: "tw-map__tiles" }));
   } else if (base.kind === "pmtiles") {
     await script("/static/parts/ol-pmtiles/olpmtiles.js");
-    if (base.vector) add(map, vectorTiles(map, new window.olpmtiles.PMTilesVectorSource({ url: "/map/base.pmtiles", ...options })));
-    else add(map, new layer.Tile({ source: rasterTiles(base, options), className: "tw-map__tiles" }));
+    add(map, await archiveTiles(map, base.vector, options));
   } else {
     const atlas = await (await fetch("/static/parts/world-atlas/land-10m.json")).json();
     add(map, land(map, atlas, options));
@@ -68,22 +67,39 @@ function addGraticule(map) {
   map.onTheme(() => { map.ol.removeLayer(made); made = make(); map.ol.addLayer(made); });
 }
 
-function rasterTiles(base, options) {
-  const archive = new window.olpmtiles.PMTilesRasterSource({ url: "/map/base.pmtiles", ...options });
-  return archive;
+// OpenLayers takes attributions for markup.
+const asText = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+// Tiles out of one file, read by ranges. Of the PMTiles bundle only its reader is used: the sources in it are of another OpenLayers.
+async function archiveTiles(map, vector, options) {
+  const reader = new window.olpmtiles.PMTilesVectorSource({ url: "/map/base.pmtiles" }).pmtiles_, { minZoom, maxZoom } = await reader.getHeader();
+  const data = async (tile) => (await reader.getZxy(...tile.getTileCoord()))?.data;
+  const { layer, source, format } = window.ol, given = { ...options, url: "/{z}/{x}/{y}", minZoom, maxZoom };
+  if (vector) {
+    const load = (tile) => tile.setLoader(async (extent, _, projection) => {
+      const found = await data(tile).catch(() => undefined);
+      tile.setFeatures(found ? tile.getFormat().readFeatures(found, { extent, featureProjection: projection }) : []);
+    });
+    return map.themed(new layer.VectorTile({ source: new source.VectorTile({ ...given, format: new format.MVT(), tileLoadFunction: load }), declutter: true }), () => tileStyle(map));
+  }
+  const load = async (tile) => {
+    const image = tile.getImage(), found = await data(tile).catch(() => undefined);
+    image.src = URL.createObjectURL(new Blob(found ? [found] : []));
+    image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
+  };
+  return new layer.Tile({ source: new source.XYZ({ ...given, tileLoadFunction: load }), className: "tw-map__tiles" });
 }
 
 const WATER = /water|sea|ocean|river|lake|stream/i, ROAD = /road|street|transport|rail|path|highway/i, BUILT = /build|urban|site/i;
-function vectorTiles(map, source) {
+function tileStyle(map) {
   const { Style, Fill, Stroke, Text } = window.ol.style;
-  const style = (feature) => {
+  return (feature) => {
     const name = String(feature.get("layer") ?? ""), type = feature.getType(), c = map.colours;
-    if (type === "Point") {
+    if (type.includes("Point")) {
       const text = feature.get("name") ?? feature.get("name1");
       return text && new Style({ text: new Text({ text: String(text), font: `12px ${FONT}`, fill: new Fill({ color: c.ink }), stroke: new Stroke({ color: c.halo, width: 3 }) }) });
     }
     if (type.includes("Polygon")) return new Style({ fill: new Fill({ color: WATER.test(name) ? c.sea : BUILT.test(name) ? `${c.street}66` : c.land }) });
     return new Style({ stroke: new Stroke({ color: WATER.test(name) ? c.sea : ROAD.test(name) ? c.street : c.coast, width: ROAD.test(name) ? 2 : 1 }) });
   };
-  return map.themed(new window.ol.layer.VectorTile({ source, declutter: true }), () => style);
 }
