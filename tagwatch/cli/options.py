@@ -28,9 +28,7 @@ Tz = Annotated[str | None, typer.Option("--tz", help="Zone of times that carry n
 Reason = Annotated[
     str, typer.Option("--reason", envvar="TAGWATCH_REASON", help="Why: kept in the audit log, of questions to the database")
 ]
-Case = Annotated[
-    str, typer.Option("--case", envvar="TAGWATCH_CASE", help="Case that it is for: kept in the audit log")
-]
+Case = Annotated[str, typer.Option("--case", envvar="TAGWATCH_CASE", help="Case that it is for: kept in the audit log")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, each told on standard error")]
 
 

@@ -36,6 +36,7 @@ def run(url: str, tmp_path: Path) -> Run:
             cwd=tmp_path,
             input=stdin,
             capture_output=True,
+            check=False,
             text=True,
             timeout=120,
         )

@@ -302,7 +302,11 @@ def test_the_schema_can_be_taken_back(url: str, connection: Connection) -> None:
     home = ROOT / "alerts" / "schema"
     before = connection.execute("SELECT column_name FROM information_schema.columns WHERE table_name = 'alert'").fetchall()
     assert ("shelved_until",) in before
-    for name in ("alerts-0004-changes.rollback.sql", "alerts-0003-delivery.rollback.sql", "alerts-0002-handling.rollback.sql"):
+    for name in (
+        "alerts-0004-changes.rollback.sql",
+        "alerts-0003-delivery.rollback.sql",
+        "alerts-0002-handling.rollback.sql",
+    ):
         if (home / name).exists():
             connection.execute((home / name).read_bytes())
     after = connection.execute("SELECT column_name FROM information_schema.columns WHERE table_name = 'alert'").fetchall()

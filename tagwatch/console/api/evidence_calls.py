@@ -13,7 +13,7 @@ from engine.errors import InputError
 from geofence.schedule import time_zone
 from tagwatch.console.api.call import calls, new_router
 from tagwatch.console.api.job_calls import JobTold, accepted
-from tagwatch.console.api.values import LongText, Taken, Text, Word
+from tagwatch.console.api.values import Reason, Taken, Text, Word
 from tagwatch.console.caller import Caller
 from tagwatch.console.investigators.evidence import About, make_pack, told_of
 from tagwatch.console.office import Here
@@ -29,7 +29,7 @@ class EvidenceAsked(Taken):
     wearer: Word
     run: Text = ""
     timezone: Word = Field(default="Europe/London", description="Of the local times beside UTC")
-    reason: LongText = Field(min_length=1)
+    reason: Reason
     case_ref: Text = ""
 
 

@@ -12,12 +12,11 @@ from pydantic import Field
 
 from crime_match.question import Question
 from crime_match.verdicts import VERDICTS
-from engine.errors import InputError
 from engine.times import SECOND_US, to_iso
 from tagwatch.console.api.answers import tagged
 from tagwatch.console.api.call import calls, new_router
 from tagwatch.console.api.match_told import EVERY, MatchTold, Verdict
-from tagwatch.console.api.values import Instant, LongText, Taken, Told, Word
+from tagwatch.console.api.values import Instant, Reason, Taken, Told
 from tagwatch.console.caller import Caller
 from tagwatch.console.managers.standings import Stood
 from tagwatch.console.office import Here
@@ -44,8 +43,8 @@ class NearAsked(How):
     from_: Instant = Field(alias="from")
     to: Instant
     uncertainty_m: float = Field(default=0.0, ge=0, le=100_000)
-    reason: LongText = Field(min_length=1)
-    case_ref: Word
+    reason: Reason
+    case_ref: Reason
 
 
 class Near(Told):
@@ -60,8 +59,6 @@ def ask_near(
     request: Request, office: Here, caller: Annotated[Caller, calls("near.ask")], stood: Stood, asked: NearAsked
 ) -> Response:
     """Placed, possible, excluded or unmonitored, and why; wearers of other forces are neither listed nor counted."""
-    if not asked.reason.strip() or not asked.case_ref.strip():
-        raise InputError(field="reason", value=asked.reason, expected="why this is asked, and for which case")
     question = Question(
         asked.lat, asked.lon, asked.from_, asked.to, asked.radius_m, asked.uncertainty_m, round(asked.pad_s * SECOND_US),
         asked.max_speed_mps, asked.min_fixes,

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from tagwatch.console.api.near_calls import How
-from tagwatch.console.api.values import Instant, Iso, LongText, Text, Told
+from tagwatch.console.api.values import Instant, Iso, Reason, Text, Told
 
 
 class RunTold(Told):
@@ -52,5 +52,5 @@ class RunAsked(How):
     to: Instant | None = None
     new: bool = Field(default=False, description="Those that were not matched yet")
     stale: bool = Field(default=False, description="Those that have changed since they were matched")
-    reason: LongText = Field(min_length=1)
+    reason: Reason
     case_ref: Text = ""

@@ -48,6 +48,8 @@ Text = Annotated[str, StringConstraints(max_length=MOST_TEXT, pattern=r"^[^\x00]
 LongText = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT, pattern=r"^[^\x00]*$")]
 """A text that is not empty: identifiers, references, names."""
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+"""Why something is asked; blanks alone are no reason."""
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 

@@ -119,6 +119,8 @@ def test_a_wrong_body_is_named_part_by_part(client: httpx.Client) -> None:
     assert [(one["field"], one["value"]) for one in told["faults"]] == [
         ("lat", 91), ("from", "yesterday"), ("to", None), ("case_ref", None), ("extra", 1)
     ]  # fmt: skip
+    for name in ("reason", "case_ref"):
+        assert problem(client.post("near", json=NEAR | {name: "  "}), 422)["field"] == name
     for value in (True, "5", None, [5]):
         assert problem(client.post("near", json=NEAR | {"uncertainty_m": value}), 422)["field"] == "uncertainty_m"
     assert client.post("near", json=NEAR | {"uncertainty_m": 5}).status_code == 200

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import shapely
+from jinja2 import Environment, FileSystemLoader
 from pyproj import Geod
 
 from engine.times import MINUTE_US, parse_time
@@ -19,6 +21,7 @@ from tagwatch.console import geo_features as geo
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Position, Route
 
+TEMPLATES = Path(geo.__file__).parent / "templates"
 START_US = parse_time("2026-03-01T08:00:00Z")
 LAT, LON = 53.8, -1.5
 ZONE = Zone("z", "<b>Mill</b> Lane", "exclusion", ("*",), Circle(538000000, -15000000, 300.0), "v", buffer_m=200.0)
@@ -47,11 +50,10 @@ def scene(n: int, *, gap_at: int = 0) -> dict[str, Any]:
 @pytest.fixture
 def open_map(visit: Callable[..., Page]) -> Open:
     """Opens a page with one map of what is given, beside inputs for what is picked and drawn."""
-    from tagwatch.console.rendering import _ENVIRONMENT
 
     def open_page(data: Any, **options: Any) -> Page:
         page = visit("operator", "/account", **options.pop("window", {}))
-        text = _ENVIRONMENT.from_string(
+        text = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).from_string(
             '{% from "map.html" import map %}{{ map("map", "/data.json", "A map of a test", **more) }}'
         )
         inputs = "".join(
