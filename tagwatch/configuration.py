@@ -129,9 +129,7 @@ def load(connection: Connection, filter_settings: FilterSettings, plan: Activati
     curfews = read_curfews(curfew_rows(connection), zones)
     rows = [content for _, content in current(connection, "activation").values()]
     worn = Activations(activation_of(row) for row in rows)
-    near = read_proximities(
-        [_row(name, held) for name, chain in versions(connection, "proximity").items() for held in chain]
-    )
+    near = read_proximities([_row(name, held) for name, held in _held(connection, "proximity")])
     return Conditions(zones, curfews, worn, filter_settings, plan, near)
 
 
@@ -160,16 +158,23 @@ def _named(conditions: Conditions) -> Iterable[tuple[str, object]]:
 
 def zone_features(connection: Connection) -> list[Any]:
     """The zones of the database as the features of a file, one a version."""
-    return [_feature(name, held) for name, chain in versions(connection, "zone").items() for held in chain]
+    return [_feature(name, held) for name, held in _held(connection, "zone")]
 
 
 def curfew_rows(connection: Connection) -> list[Any]:
     """The curfews of the database as the rows of a file, one a version."""
     # what earlier versions of this program let pass must not keep the service from starting
     known = {*CURFEW_KEYS}
-    chains = versions(connection, "curfew").items()
-    rows = [_row(name, held) for name, chain in chains for held in chain]
+    rows = [_row(name, held) for name, held in _held(connection, "curfew")]
     return [{key: value for key, value in row.items() if key in known} for row in rows]
+
+
+def _held(connection: Connection, kind: str) -> Iterable[tuple[str, Held]]:
+    """The versions of a kind; what was ended from the beginning has never been."""
+    for name, chain in versions(connection, kind).items():
+        for held in chain:
+            if held.content is not None or held.from_us > -FAR_US:
+                yield name, held
 
 
 def _feature(name: str, held: Held) -> Any:

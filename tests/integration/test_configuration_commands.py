@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from engine.activations import Activation
 from engine.database import connect, migrate
 from engine.errors import InputError
 from engine.times import parse_time
+from geofence.check import FilterSettings
 from geofence.curfew import read_curfews
+from geofence.store import remove_rows
 from geofence.versions import FAR_US
 from geofence.zone import read_zones
 from tagwatch.cli.main import app
-from tagwatch.configuration import curfew_rows, zone_features
+from tagwatch.configuration import curfew_rows, load, zone_features
 from tagwatch.embedded import embedded_database
 from tagwatch.session import SCHEMAS
 
@@ -190,3 +193,14 @@ def test_an_activation_that_overlaps_the_database_s_is_refused_whole(run: Run, t
     assert "two.csv, together with what the database holds" in str(found.exception)
     assert "device T1 is on W1 and on W2 at 2026-03-05" in str(found.exception)
     assert len(run("activations", "list").stdout.splitlines()) == 1
+
+
+def test_what_was_ended_from_the_beginning_has_never_been(run: Run, url: str) -> None:
+    assert run("zones", "import", "z.json", z=zones({"id": "a"}, {"id": "b"})).exit_code == 0
+    assert run("curfews", "import", "c.json", c=[curfew("c"), curfew("d")]).exit_code == 0
+    with connect(url) as connection:
+        for kind, name in (("zone", "a"), ("curfew", "c")):
+            assert remove_rows(connection, kind, [name], parse_time(T1), -FAR_US)["removed"] == 1
+        found = load(connection, FilterSettings(), Activation("", "", -(2**62)))
+    assert [zone.id for zone in found.zones] == ["b"]
+    assert [each.id for each in found.curfews] == ["d"]

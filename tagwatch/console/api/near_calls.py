@@ -65,7 +65,7 @@ def ask_near(
     )  # fmt: skip
     with office.database.reading() as connection:
         worn = stood.conditions(office, connection).activations
-        found = near_in_database(connection, question, worn, office.settings.default_plan)
+        found = near_in_database(connection, question, worn, office.settings.default_plan, wearers=caller.scope.wearers)
     seen = [match for match in found if caller.scope.holds(match.wearer)]
     told = Counter(match.verdict for match in seen)
     counts = {verdict: told[verdict] for verdict in VERDICTS}
