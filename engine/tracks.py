@@ -77,7 +77,8 @@ def pack(
 
 def up_to_cm(radius_m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Radii [m] as whole centimetres, rounded up but for what arithmetic adds."""
-    return np.ceil(np.round(radius_m * 100.0, 6))
+    cm = np.rint(radius_m * 100.0)
+    return np.where(cm / 100.0 == radius_m, cm, np.ceil(radius_m * 100.0))  # 7.21 m are 721 cm, though 7.21 * 100 is more
 
 
 def _ticks(time_us: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]]:

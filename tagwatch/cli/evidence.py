@@ -12,9 +12,11 @@ from engine.errors import InputError
 from tagwatch.cli.asking import MaxSpeed, MinFixes, Pad, Radius, pad_us
 from tagwatch.cli.options import (
     ActivationsFile,
+    Case,
     Config,
     Events,
     Percentile,
+    Reason,
     SkipBad,
     TrailOption,
     Tz,
@@ -61,7 +63,7 @@ def build(
     credit: Annotated[str, typer.Option("--credit", help="Whom the maps credit for it")] = "",
     local: Annotated[str, typer.Option("--local", help="Zone of the local times that stand beside UTC")] = "Europe/London",
     sign: Sign = None, password_file: PasswordFile = None, config: Config = None, tz: Tz = None, skip_bad: SkipBad = False,
-    percentile: Percentile = 0.95,
+    percentile: Percentile = 0.95, reason: Reason = "", case: Case = "",
 ) -> None:  # fmt: skip
     """An evidence pack about one crime and one wearer.
 
@@ -85,16 +87,16 @@ def build(
         given = (trails, crimes, activations, events, wearers, teams, tz, skip_bad, percentile)
         found = _from_files(crime, force, wearer, parameters, given)
     else:
-        found = _from_database(crime, force, wearer, run, (wearers, teams, config))
-    case, record = case_of(found, timezone=local, signer=signer.name if signer else "")
+        found = _from_database(crime, force, wearer, run, (wearers, teams, config), (reason, case))
+    about, record = case_of(found, timezone=local, signer=signer.name if signer else "")
     base = BaseMap(Path(base_map), credit) if base_map else None
-    pack = packs.build(case, record, signer, base)
+    pack = packs.build(about, record, signer, base)
     with output(out) as file:
         file.write(pack)
-    carried = f" ({case.match['support']})" if case.match["support"] else ""
-    say(f"{case.crime.reference}, {wearer}: {case.verdict}{carried}; {len(case.trail.fixes):,} fixes; run {case.run.id}")
-    if case.stale:
-        say(f"tagwatch: STALE: the crime was matched as version {case.stale.version}, the latest is {case.stale.latest}")
+    carried = f" ({about.match['support']})" if about.match["support"] else ""
+    say(f"{about.crime.reference}, {wearer}: {about.verdict}{carried}; {len(about.trail.fixes):,} fixes; run {about.run.id}")
+    if about.stale:
+        say(f"tagwatch: STALE: the crime was matched as version {about.stale.version}, the latest is {about.stale.latest}")
     if signer:
         say(f"signed by {signer.name}, certificate SHA-256 {signer.fingerprint}")
     else:
@@ -214,9 +216,12 @@ def _from_files(reference: str, force: str | None, wearer: str, parameters: Para
         return Found(matched, found.trails, parameters, person_of(wearer, found.people), {}, trace_in_files(files, tz))
 
 
-def _from_database(reference: str, force: str | None, wearer: str, run: str | None, given: Any) -> Found:
+def _from_database(
+    reference: str, force: str | None, wearer: str, run: str | None, given: Any, why: tuple[str, str]
+) -> Found:
     from functools import partial
 
+    from tagwatch.access.by_command import note
     from tagwatch.cases import Found, person_of
     from tagwatch.cli.crimes import connected
     from tagwatch.cli.material import people_of
@@ -228,6 +233,7 @@ def _from_database(reference: str, force: str | None, wearer: str, run: str | No
     with connected(config) as connection:
         settings = read_settings(config)
         found = recorded(connection, settings, reference, force, wearer, run)
+        note(connection, "evidence built", wearer, reason=why[0], case_ref=why[1] or reference, run=found.matched.run.id)
         person = person_of(wearer, people_of(wearers, teams, connection))
     return Found(
         found.matched, found.trails, found.parameters, person, found.configuration, partial(traced, settings.raw_log.folder)

@@ -185,7 +185,9 @@ def _record(
     from getpass import getuser
 
     from engine.times import system_clock
+    from tagwatch.access.by_command import note
     from tagwatch.stored_runs import keep_run
 
     by, reason = made
+    note(connection, "match run", run.id, reason=reason, by=by)
     keep_run(connection, run, results, versions, system_clock(), by or getuser(), reason)

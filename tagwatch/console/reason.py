@@ -25,8 +25,14 @@ def require(
         with office.database.reading() as connection:
             told = sessions.opened(connection, caller.session, wearer, office.wall())
     else:
-        told = (request.headers.get(REASON_HEADER, "").strip()[:1000], request.headers.get(CASE_HEADER, "").strip()[:200])
+        told = (_said(request, REASON_HEADER)[:1000], _said(request, CASE_HEADER)[:200])
     if told is None or not told[0]:
         raise ReasonNeeded(wearer)
     office.log(caller, action, wearer, reason=told[0], case_ref=told[1], **detail)
     return told
+
+
+def _said(request: Request, header: str) -> str:
+    """A header as its sender meant it: UTF-8, which servers hand on as Latin-1."""
+    raw = request.headers.get(header, "").encode("latin-1", "replace")
+    return raw.decode("utf-8", "replace").strip()
