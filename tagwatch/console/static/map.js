@@ -188,7 +188,8 @@ async function start(element) {
   await script("/static/parts/ol/ol.js");
   const map = new TagMap(element);
   element.classList.add("tw-map--ready");
-  await Promise.all([addBase(map).catch(() => map.say("The base map could not be had.")), element.dataset.map && map.load(element.dataset.map)]);
+  const data = element.dataset.map ? map.load(element.dataset.map) : Promise.resolve();
+  await Promise.all([addBase(map, data).catch(() => map.say("The base map could not be had.")), data]);
   if (!element.dataset.map) map.fitAll();
   if ("playback" in element.dataset) (await import("/static/map/playback.js")).addPlayback(map);
   if (element.dataset.draw) (await import("/static/map/draw.js")).addDraw(map, element.dataset.draw);

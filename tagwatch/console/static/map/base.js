@@ -4,7 +4,8 @@ import { FONT } from "/static/map/looks.js";
 let told;
 const baseOf = () => (told ??= fetch("/map/base.json").then((answer) => answer.json()));
 
-export async function addBase(map) {
+// The coast is large to read: it comes once the data is shown.
+export async function addBase(map, data) {
   const base = await baseOf(), { layer, source, format } = window.ol;
   map.view.classList.toggle("tw-map__view--land", base.kind === "pmtiles");
   const options = { attributions: base.attribution ? [asText(base.attribution)] : undefined };
@@ -14,8 +15,7 @@ export async function addBase(map) {
     await script("/static/parts/ol-pmtiles/olpmtiles.js");
     add(map, await archiveTiles(map, base.vector, options));
   } else {
-    const atlas = await (await fetch("/static/parts/world-atlas/land-10m.json")).json();
-    add(map, land(map, atlas, options));
+    data.finally(() => setTimeout(() => addLand(map, options).catch(() => map.say("The coast could not be had.")), 50));
   }
   addGraticule(map);
   if (base.streets) {
@@ -39,6 +39,11 @@ export function script(address) {
 function add(map, made) {
   made.setZIndex(0);
   map.ol.addLayer(made);
+}
+
+async function addLand(map, options) {
+  const atlas = await (await fetch("/static/parts/world-atlas/land-10m.json")).json();
+  add(map, land(map, atlas, options));
 }
 
 function land(map, atlas, options) {
