@@ -94,7 +94,9 @@ def build(
     with output(out) as file:
         file.write(pack)
     carried = f" ({about.match['support']})" if about.match["support"] else ""
-    say(f"{about.crime.reference}, {wearer}: {about.verdict}{carried}; {len(about.trail.fixes):,} fixes; run {about.run.id}")
+    say(
+        f"{about.crime.reference}, {wearer}: {about.verdict}{carried}; {len(about.trail.fixes):,} fixes; run {about.run.id}"
+    )
     if about.stale:
         say(f"tagwatch: STALE: the crime was matched as version {about.stale.version}, the latest is {about.stale.latest}")
     if signer:
