@@ -129,9 +129,10 @@ def signed_in(address: str) -> Iterator[Callable[[str], Client]]:
         http.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser, without a window."""
+    """A real browser, without a window. It ends with its file: while it lives this thread has an event loop that runs, and no
+    other can be started, as checking a signature does."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium")
     if chromium is None:

@@ -91,41 +91,47 @@ def test_a_place_taken_from_the_map_and_faults_that_lead_to_their_fields(visit: 
     assert page.input_value("#from") == "29/03/2026 01:30"
 
 
+def follow(page: Page, what: str) -> None:
+    """Click, and be on the page that it leads to."""
+    with page.expect_navigation():
+        page.click(what)
+
+
 def test_a_batch_is_imported_matched_and_becomes_a_pack(visit: Visit, tmp_path: Path) -> None:
     (tmp_path / "week.csv").write_text(HEADER + GOOD + BAD)
     page = visit("kent", "/crimes")
     assert violations(page) == []
-    page.click("text=Import a batch")
+    follow(page, "text=Import a batch")
     assert violations(page) == []
     page.set_input_files("#file", tmp_path / "week.csv")
-    page.click("text=Look at the file")
+    follow(page, "text=Look at the file")
     assert "2 can be imported, 1 will be left out" in page.inner_text("main")
     assert violations(page) == []
-    page.click("button:has-text('Import 2 crimes')")
+    follow(page, "button:has-text('Import 2 crimes')")
     assert "1 new, 1 changed" in page.inner_text(".govuk-notification-banner")
     assert violations(page) == []
-    page.click("text=Match what needs it")
+    follow(page, "text=Match what needs it")
     assert violations(page) == []
     page.fill("#reason", "Weekly match")
-    page.click("button:text-is('Match')")
+    follow(page, "button:text-is('Match')")
     page.wait_for_selector("text=Go on")
-    page.click("text=Go on")
+    follow(page, "text=Go on")
     assert violations(page) == []
-    page.click("a:has-text('Kent R1')")
+    follow(page, "a:has-text('Kent R1')")
     page.wait_for_selector("#match-map[data-shown]")
     assert violations(page) == []
-    page.click("a:has-text('Evidence pack about K1')")
+    follow(page, "a:has-text('Evidence pack about K1')")
     assert page.input_value("#wearer") == "K1"
     assert violations(page) == []
     page.fill("#reason", "Charge")
-    page.click("text=Build the pack")
+    follow(page, "text=Build the pack")
     page.wait_for_selector("text=Download evidence-R1-K1.zip")
     with page.expect_download() as saved:
         page.click("text=Download evidence-R1-K1.zip")
     saved.value.save_as(tmp_path / "pack.zip")
     page.goto("/evidence/verify")
     page.set_input_files("#file", tmp_path / "pack.zip")
-    page.click("button:text-is('Verify')")
+    follow(page, "button:text-is('Verify')")
     assert "pack.zip: verified" in page.inner_text("#result")
     assert violations(page) == []
 
