@@ -47,12 +47,12 @@ def list_(
     from engine.times import to_iso
     from tagwatch.access import audit as log
     from tagwatch.access.accounts import SCHEMA
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.settings import read_settings
 
     with database.connect(read_settings(config).database.url) as connection:
         database.require_schema(connection, [SCHEMA])
-        note(connection, "audit log read", searched={"actor": actor, "subject": subject, "action": action})
+        log_view(connection, "audit log read", searched={"actor": actor, "subject": subject, "action": action})
         found = log.rows(connection, actor=actor, subject=subject, action=action, most=most)
     for row in found:
         told = {

@@ -45,15 +45,15 @@ def group(kind: str) -> typer.Typer:
         file: File, zones: ZonesFile = None, repair: Repair = False, from_: From = None, config: Config = None
     ) -> None:
         """Make these the ones that hold from an instant on; earlier versions stay in the database."""
-        from tagwatch.access.by_command import note
+        from tagwatch.access.by_command import log_change
         from tagwatch.configuration import save
 
         now_us, from_us = _instant(None, ""), instant(from_, "--from")
         with _connection(config) as connection:
             content = read(kind, file, known := _zones(zones, connection), repair)
             refuse_strangers(kind, content, known, connection, file)
-            note(connection, f"{kind} changed", file=file, n=_count(content))
             with connection.transaction():
+                log_change(connection, f"{kind} changed", file=file, n=_count(content))
                 if kind in WITH_VERSIONS:
                     counts = {SINGULAR[kind]: put(connection, kind, content, now_us, from_us)}
                 else:
@@ -78,11 +78,11 @@ def group(kind: str) -> typer.Typer:
     def remove(ids: Ids, from_: End = None, config: Config = None) -> None:
         """End these from an instant on: they hold no longer, but what they were stays in the database."""
         from geofence.store import current, remove_rows
-        from tagwatch.access.by_command import note
+        from tagwatch.access.by_command import log_change
 
         now_us, from_us = _instant(None, ""), instant(from_, "--from")
         with _connection(config) as connection, connection.transaction():
-            note(connection, f"{kind} removed", ", ".join(ids)[:1000])
+            log_change(connection, f"{kind} removed", ", ".join(ids)[:1000])
             there = current(connection, SINGULAR[kind])
             for name in ids:
                 if name not in there:

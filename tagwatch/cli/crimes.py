@@ -34,7 +34,7 @@ def import_(file: FileName, form: Form = None, check: Check = False, tz: Tz = No
 
     Exit code 1 where there are rows and none could be taken; with --check where there is any fault.
     """
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_change
     from tagwatch.cli.crime_intake import read, store, tell
 
     found, told = read(file, form, tz)
@@ -43,7 +43,7 @@ def import_(file: FileName, form: Form = None, check: Check = False, tz: Tz = No
         raise typer.Exit(1 if found.faults else 0)
     with connected(config) as connection:
         tell(found, told)
-        note(connection, "crimes imported", told.name, n_crimes=len(found.crimes), sha256=told.sha256)
+        log_change(connection, "crimes imported", told.name, n_crimes=len(found.crimes), sha256=told.sha256)
         store(connection, found, told)
     if told.n_rows and told.n_rows == told.n_refused:
         raise typer.Exit(1)

@@ -206,7 +206,7 @@ def _from_files(reference: str, force: str | None, wearer: str, parameters: Para
 
     files, crimes, activations, events, wearers, teams, tz, skip_bad, percentile = given
     choice = Choice(reference=reference)
-    asked = Given(files, crimes, choice, activations, events, wearers, teams, None, tz, skip_bad, percentile)
+    asked = Given(files, crimes, choice, activations, events, wearers, teams, None, tz, skip_bad, percentile, "", "")
     with material(asked, parameters) as found:
         mine = [one for one in found.crimes if force in (None, one.force)]
         if len(mine) != 1:
@@ -223,7 +223,7 @@ def _from_database(
 ) -> Found:
     from functools import partial
 
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.cases import Found, person_of
     from tagwatch.cli.crimes import connected
     from tagwatch.cli.material import people_of
@@ -234,8 +234,9 @@ def _from_database(
     wearers, teams, config = given
     with connected(config) as connection:
         settings = read_settings(config)
+        told = {"crime": reference, "force": force, "run": run}
+        log_view(connection, "evidence asked", wearer, reason=why[0], case_ref=why[1], asked=told)
         found = recorded(connection, settings, reference, force, wearer, run)
-        note(connection, "evidence built", wearer, reason=why[0], case_ref=why[1] or reference, run=found.matched.run.id)
         person = person_of(wearer, people_of(wearers, teams, connection))
     return Found(
         found.matched, found.trails, found.parameters, person, found.configuration, partial(traced, settings.raw_log.folder)

@@ -55,13 +55,12 @@ def queue(
 def show(alert: Alert, json: Json = False, config: Config = None) -> None:
     """One alert as it stands, and everything that was done with it and with those it took over."""
     from alerts.handling_store import actions, one
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.cli.handle_tables import action_dict, print_actions, standing_dict
 
     with _database(config) as (connection, _):
+        log_view(connection, "alert opened", alert)
         held, done = one(connection, alert), actions(connection, alert)
-        if held is not None:
-            note(connection, "alert opened", alert)
     if held is None:
         say(f"tagwatch: there is no alert {alert!r}")
         raise typer.Exit(1)

@@ -12,7 +12,19 @@ import typer
 from engine.errors import InputError
 from tagwatch.cli import choosing
 from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
-from tagwatch.cli.options import ActivationsFile, Config, Events, Out, Percentile, SkipBad, TrailOption, Tz, output, say
+from tagwatch.cli.options import (
+    ActivationsFile,
+    Case,
+    Config,
+    Events,
+    Out,
+    Percentile,
+    SkipBad,
+    TrailOption,
+    Tz,
+    output,
+    say,
+)
 
 if TYPE_CHECKING:
     from crime_match.match import CrimeMatches
@@ -56,6 +68,7 @@ def match(
     links: Links = None, wearers: WearersFile = None, teams: TeamsFile = None,
     by: Annotated[str, typer.Option("--by", envvar="TAGWATCH_OPERATOR", help="Who asks (default: the login name)")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why, kept with the run")] = "",
+    case: Case = "",
     config: Config = None, tz: Tz = None, skip_bad: SkipBad = False, percentile: Percentile = 0.95,
 ) -> None:  # fmt: skip
     """Each crime against each wearer: placed, possible, excluded or unmonitored.
@@ -71,7 +84,9 @@ def match(
     asked = Asked(parameters, wanted, only is not None, compatible, plan, form, out, links)
     files = [*(trails or []), *(more or [])]
     choice = choosing.choice_of(force, batch, from_, to, stale, new, tz, reference=crime)
-    given = Given(files, crimes, choice, activations, events, wearers, teams, config, tz, skip_bad, percentile)
+    given = Given(
+        files, crimes, choice, activations, events, wearers, teams, config, tz, skip_bad, percentile, reason, case
+    )
     _require_apart([*files, crimes, activations, events, wearers, teams], {"--out": out, "--links": links})
     with material(given, parameters) as found:
         if found.crimes:
@@ -185,9 +200,9 @@ def _record(
     from getpass import getuser
 
     from engine.times import system_clock
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_change
     from tagwatch.stored_runs import keep_run
 
     by, reason = made
-    note(connection, "match run", run.id, reason=reason, by=by)
+    log_change(connection, "match run", run.id, reason=reason, by=by)
     keep_run(connection, run, results, versions, system_clock(), by or getuser(), reason)

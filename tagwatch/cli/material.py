@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Given(NamedTuple):
-    """The files and the database that were named, which of the crimes, and how to read the files."""
+    """The files and the database that were named, which of the crimes, how to read the files, and why it is asked."""
 
     trails: list[str]
     crimes: str | None
@@ -33,6 +33,8 @@ class Given(NamedTuple):
     tz: str | None
     skip_bad: bool
     percentile: float
+    reason: str
+    case: str
 
 
 class Material(NamedTuple):
@@ -58,9 +60,11 @@ def material(given: Given, parameters: Parameters) -> Iterator[Material]:
     if given.trails:
         yield _from_files(given, parameters)
         return
+    from tagwatch.access.by_command import log_view
     from tagwatch.cli.crimes import connected
 
     with connected(given.config) as connection:
+        log_view(connection, "match asked", reason=given.reason, case_ref=given.case)
         yield _from_database(given, parameters, connection)
 
 

@@ -89,7 +89,7 @@ def _from_files(
 def _from_database(question: Any, config: Any, compatible: bool, why: tuple[str, str]) -> list[Match]:
     from engine.times import to_iso
     from tagwatch import configuration
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.cli.crimes import LOOK_S, connected
     from tagwatch.near import near_in_database
     from tagwatch.settings import read_settings
@@ -97,7 +97,7 @@ def _from_database(question: Any, config: Any, compatible: bool, why: tuple[str,
     settings = read_settings(config)
     with connected(config, LOOK_S) as connection:
         window = {"from": to_iso(question.from_us), "to": to_iso(question.to_us), "radius_m": question.radius_m}
-        note(connection, "near asked", reason=why[0], case_ref=why[1], asked=window)
+        log_view(connection, "near asked", reason=why[0], case_ref=why[1], asked=window)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         plan = settings.default_plan
         return near_in_database(connection, question, conditions.activations, plan, compatible=compatible)

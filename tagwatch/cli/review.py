@@ -154,7 +154,7 @@ def _sides_from_database(
     from engine.times import DAY_US, system_clock
     from ingest.activation_files import read_activations
     from tagwatch import configuration
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
     from tagwatch.whatif import changed
@@ -167,7 +167,7 @@ def _sides_from_database(
     settings, to_us = read_settings(config), system_clock() if at is None else at
     with database.connect(settings.database.url) as connection:
         database.require_schema(connection, SCHEMAS)
-        note(connection, "what-if asked", reason=why[0], case_ref=why[1])
+        log_view(connection, "what-if asked", reason=why[0], case_ref=why[1])
         before = configuration.load(connection, settings.filter_settings, settings.default_plan)
         after = changed(
             connection, before, configuration.zones_of(zones, repair=repair) if zones else None,
@@ -229,7 +229,7 @@ def _from_database(
     from engine.wearers import Wearer
     from geofence.store import current
     from tagwatch import configuration
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.compliance import from_database
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings
@@ -239,7 +239,7 @@ def _from_database(
         database.require_schema(connection, SCHEMAS)
         from_, to, _, wearer, cohort = asked
         told = {"from": from_, "to": to, "cohort": cohort}
-        note(connection, "compliance read", wearer or "", reason=why[0], case_ref=why[1], asked=told)
+        log_view(connection, "compliance read", wearer or "", reason=why[0], case_ref=why[1], asked=told)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         people = [Wearer(**content) for _, content in current(connection, "wearer").values()]
         return from_database(connection, conditions, people, inquiry), inquiry

@@ -54,15 +54,15 @@ def show(
     from crime_match.runs import staleness
     from crime_match.runs.results import kept_lines
     from crime_match.runs.store import makings, results_of
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_view
     from tagwatch.cli.crime_tables import print_run, run_dict
 
     limit = most or (None if json else IN_A_TABLE)
     if out is not None and (stale or most):
         raise InputError("--out writes all lines of the run", expected="neither --stale nor --most beside it")
     with connected(config, LOOK_S) as connection:
+        log_view(connection, "run shown" if out is None else "run exported", run, reason=reason, case_ref=case)
         found = staleness.run(connection, run)
-        note(connection, "run shown" if out is None else "run exported", found.id[:16], reason=reason, case_ref=case)
         crimes = [c for c in staleness.run_crimes(connection, found.id) if c.stale or not stale]
         if out is not None:
             with_counts = bool(found.parameters.get("counted"))

@@ -53,13 +53,12 @@ def add(
     """Make an account."""
     from engine.times import system_clock
     from tagwatch.access import accounts
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_change
 
     password = _password(read=password_stdin)
-    with _database(config) as connection:
-        with connection.transaction():
-            accounts.add(connection, login, name, role, force, password, system_clock(), member=member)
-        note(connection, "user added", login, roles=sorted(role), force=force)
+    with _database(config) as connection, connection.transaction():
+        accounts.add(connection, login, name, role, force, password, system_clock(), member=member)
+        log_change(connection, "user added", login, roles=sorted(role), force=force)
     _tell(login, password, read=password_stdin)
 
 
@@ -113,15 +112,14 @@ def grant(
 def _changing(config: object, login: str, action: str) -> Iterator[tuple[Connection, Account]]:
     from engine.errors import InputError
     from tagwatch.access.accounts import account_of
-    from tagwatch.access.by_command import note
+    from tagwatch.access.by_command import log_change
 
-    with _database(config) as connection:
-        with connection.transaction():
-            account = account_of(connection, login)
-            if account is None:
-                raise InputError(field="login", value=login, expected="the login of an account: see `tagwatch users list`")
-            yield connection, account
-        note(connection, action, login)
+    with _database(config) as connection, connection.transaction():
+        account = account_of(connection, login)
+        if account is None:
+            raise InputError(field="login", value=login, expected="the login of an account: see `tagwatch users list`")
+        yield connection, account
+        log_change(connection, action, login)
 
 
 @contextmanager

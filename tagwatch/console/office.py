@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
@@ -17,6 +17,7 @@ from tagwatch.console.database import Database
 from tagwatch.console.jobs import Jobs
 from tagwatch.settings import Settings
 
+Thing = TypeVar("Thing")
 Feed = Callable[[], dict[str, Any]]
 """What the running service tells of itself, such as `messages` and `quarantined`; each may be missing."""
 
@@ -34,6 +35,16 @@ class Office:
     people: People = field(default_factory=People)
     jobs: Jobs = field(default_factory=Jobs)
     stopping: threading.Event = field(default_factory=threading.Event)
+    _ones: dict[Hashable, Any] = field(default_factory=dict)
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    def one(self, name: Hashable, make: Callable[[], Thing]) -> Thing:
+        """The one thing of this name that pages share, such as what they hold in memory; made when it is first asked for."""
+        with self._making:
+            if name not in self._ones:
+                self._ones[name] = make()
+            found: Thing = self._ones[name]
+            return found
 
     def close(self) -> None:
         """At the end: streams end by themselves, connections are given back."""

@@ -12,6 +12,7 @@ import pytest
 
 from engine.database import connect, migrate
 from tagwatch.access import accounts, audit
+from tagwatch.access.by_command import log_change, log_view
 from tagwatch.embedded import embedded_database
 from tagwatch.session import SCHEMAS
 
@@ -109,6 +110,44 @@ def test_a_search_from_the_command_line_is_in_the_log(run: Run, url: str) -> Non
     assert (newest.via, newest.action, newest.reason, newest.case_ref) == ("command", "near asked", "Burglary", "26/7")
     assert newest.actor.startswith("os:")
     assert "53.2" not in newest.detail
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (("alerts", "show", "nothing"), "alert opened"),
+        (("runs", "show", "00"), "run shown"),
+        (("match", "--out", "m.jsonl"), "match asked"),
+        (("evidence", "build", "--crime", "X", "--wearer", "W", "--out", "p.zip"), "evidence asked"),
+        (("compliance", "--from", "2026-03-01", "--to", "2026-03-02"), "compliance read"),
+    ],
+)
+def test_what_is_asked_is_in_the_log_also_where_the_answer_fails(
+    run: Run, url: str, words: tuple[str, ...], action: str
+) -> None:
+    run(*words)
+    with connect(url) as connection:
+        assert audit.rows(connection, most=1)[0].action == action
+
+
+def test_a_view_is_logged_before_anything_is_read_and_kept_though_the_rest_fails(url: str) -> None:
+    with connect(url) as connection:
+        log_view(connection, "near asked", "W1")
+        connection.execute("SELECT 1")
+        with pytest.raises(RuntimeError, match="before anything is read"):
+            log_view(connection, "near asked", "W2")
+        connection.rollback()
+    with connect(url) as connection:
+        assert audit.rows(connection, most=1)[0].subject == "W1"
+
+
+def test_a_change_and_its_row_are_kept_together_or_not_at_all(url: str) -> None:
+    with connect(url) as connection:
+        newest = audit.rows(connection, most=1)[0].number
+        log_change(connection, "zones changed", "z1")
+        connection.rollback()
+    with connect(url) as connection:
+        assert audit.rows(connection, most=1)[0].number == newest
 
 
 def test_a_broken_log_is_found(run: Run, url: str) -> None:

@@ -286,6 +286,16 @@ def test_a_stranger_is_not_trusted(chain_signer, signers):
         detached.check(DATA, signature, [b"none"], DATED_US)
 
 
+def test_trust_does_not_depend_on_who_runs_an_event_loop(chain_signer):
+    signer, root = chain_signer
+    signature = detached.sign(DATA, signer)
+
+    async def within():
+        return detached.check(DATA, signature, [pem(root)], DATED_US).trusted
+
+    assert asyncio.run(within()) is True
+
+
 def test_a_self_signed_certificate_is_trusted_where_it_is_given(signer):
     assert detached.check(DATA, detached.sign(DATA, signer), [pem(signer.certificate)], DATED_US).trusted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from asn1crypto import x509 as der
@@ -27,7 +28,8 @@ def distrust(chain: Sequence[x509.Certificate], trust: Sequence[bytes], at: date
     )  # fmt: skip
     validator = CertificateValidator(own, intermediate_certs=others, validation_context=context)
     try:
-        asyncio.run(validator.async_validate_usage(set()))  # type: ignore[no-untyped-call]
+        with ThreadPoolExecutor(1) as own_thread:  # asyncio.run fails in a thread whose caller runs a loop, as a server may
+            own_thread.submit(asyncio.run, validator.async_validate_usage(set())).result()  # type: ignore[no-untyped-call]
     except PathBuildingError:
         return "the certificate leads to none of those that are trusted"
     except ValidationError as error:

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from tagwatch.console.administrators.change import Change
 from tagwatch.console.caller import Caller, NotAllowed
+from tagwatch.console.office import office_of
 
 MOST_KEPT, MOST_OF_ONE = 500, 20
 
@@ -62,16 +63,9 @@ class Drafts:
         self._held.pop(draft.id, None)
 
 
-_MAKING = threading.Lock()
-
-
 def drafts_of(request: Request) -> Drafts:
     """The drafts of the application that serves a request."""
-    with _MAKING:
-        found: Drafts | None = getattr(request.app.state, "drafts", None)
-        if found is None:
-            found = request.app.state.drafts = Drafts()
-    return found
+    return office_of(request).one(Drafts, Drafts)
 
 
 Kept = Annotated[Drafts, Depends(drafts_of)]

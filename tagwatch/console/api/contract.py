@@ -15,6 +15,7 @@ from fastapi.routing import iter_route_contexts
 from tagwatch.console.api.answers import tagged
 from tagwatch.console.api.call import PREFIX, new_router
 from tagwatch.console.api.values import KNOWN
+from tagwatch.console.office import office_of
 
 router = new_router("contract")
 _ABOUT = """The operations of the console for other systems. Times are ISO 8601 with an offset; those of answers are UTC.
@@ -68,10 +69,8 @@ def problems(*more: int) -> dict[int | str, dict[str, Any]]:
 )  # fmt: skip
 def get_contract(request: Request) -> Response:
     """Readable by everybody: it says nothing of anybody."""
-    state = request.app.state
-    if not hasattr(state, "api_contract"):
-        state.api_contract = msgspec.json.encode(contract_of(request.app))
-    return tagged(request, state.api_contract)
+    made = office_of(request).one("contract", lambda: msgspec.json.encode(contract_of(request.app)))
+    return tagged(request, made)
 
 
 def contract_of(app: Any) -> dict[str, Any]:

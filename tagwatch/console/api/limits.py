@@ -60,7 +60,7 @@ class Buckets:
 
 @dataclass
 class Limits:
-    """The limits of an application; a server with others sets `app.state.api_limits`."""
+    """The limits of an application."""
 
     calls: Buckets = field(default_factory=lambda: Buckets(600, 30.0))
     failures: Buckets = field(default_factory=lambda: Buckets(30, 300.0))
@@ -91,13 +91,6 @@ class Limits:
         return HTTPException(429, f"{told}: wait {wait['retry-after']} s", {**headers, **wait})
 
 
-_MAKING = threading.Lock()
-
-
 def limits_of(request: Request) -> Limits:
     """The limits of the application that serves a request."""
-    with _MAKING:
-        if not hasattr(request.app.state, "api_limits"):
-            request.app.state.api_limits = Limits()
-    found: Limits = request.app.state.api_limits
-    return found
+    return office_of(request).one(Limits, Limits)

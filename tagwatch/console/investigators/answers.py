@@ -8,11 +8,11 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from fastapi import Request
 
 from tagwatch.console.caller import Caller
+from tagwatch.console.office import office_of
 
 KEPT_S, MOST_OF_ONE, MOST = 3600.0, 4, 24
 T = TypeVar("T")
@@ -58,11 +58,6 @@ class Shelf(Generic[T]):
             self._held.pop(number, None)
 
 
-_SHELVES: WeakKeyDictionary[Any, dict[str, Shelf[Any]]] = WeakKeyDictionary()
-_MAKING = threading.Lock()
-
-
 def shelf_of(request: Request, name: str) -> Shelf[Any]:
     """The shelf of this name of the application that serves a request; made when it is first asked for."""
-    with _MAKING:
-        return _SHELVES.setdefault(request.app, {}).setdefault(name, Shelf())
+    return office_of(request).one((Shelf, name), Shelf)

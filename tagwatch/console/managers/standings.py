@@ -25,7 +25,7 @@ from geofence.schedule import read_date, time_zone
 from geofence.store import last_number
 from tagwatch import configuration
 from tagwatch.compliance import Inquiry, Report, from_database, monitored_in
-from tagwatch.console.office import Office
+from tagwatch.console.office import Office, office_of
 from tagwatch.monitor import Conditions
 
 STEP_US = 5 * MINUTE_US
@@ -97,15 +97,8 @@ class Standings:
             return self._conditions
 
 
-_MAKING = threading.Lock()
-
-
 def _standings_of(request: Request) -> Standings:
-    with _MAKING:
-        if not hasattr(request.app.state, "standings"):
-            request.app.state.standings = Standings()
-    found: Standings = request.app.state.standings
-    return found
+    return office_of(request).one(Standings, Standings)
 
 
 Stood = Annotated[Standings, Depends(_standings_of)]

@@ -23,7 +23,7 @@ from engine.store import FixStore
 from engine.times import HOUR_US, SECOND_US
 from tagwatch.console.managers.trail_window import Window
 from tagwatch.console.managers.worn import worn_by
-from tagwatch.console.office import Office
+from tagwatch.console.office import Office, office_of
 from tagwatch.matching import trails_of
 from tagwatch.monitor import Conditions
 
@@ -100,15 +100,8 @@ class HeldTrails:
         return trail
 
 
-_MAKING = threading.Lock()
-
-
 def _held_by(request: Request) -> HeldTrails:
-    with _MAKING:
-        if not hasattr(request.app.state, "trails"):
-            request.app.state.trails = HeldTrails()
-    found: HeldTrails = request.app.state.trails
-    return found
+    return office_of(request).one(HeldTrails, HeldTrails)
 
 
 Trails = Annotated[HeldTrails, Depends(_held_by)]

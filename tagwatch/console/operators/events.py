@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from alerts.changes import bounds
@@ -23,16 +23,15 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/events")
 async def events(
-    request: Request, office: Here, caller: Annotated[Caller, needs("alerts.read")], after: int | None = None,
+    office: Here, caller: Annotated[Caller, needs("alerts.read")], after: int | None = None,
     last_event_id: Annotated[str, Header()] = "",
 ) -> Response:  # fmt: skip
     """Changes after a number (from now on where none is told), of the wearers whom the caller may see."""
-    state = request.app.state
-    if not hasattr(state, "hub"):
-        state.hub = Hub(office, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    hub = office.one(Hub, lambda: Hub(office, loop))
     begin = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else after
     headers = {"x-accel-buffering": "no"}
-    return StreamingResponse(stream(state.hub, caller.scope, begin), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(stream(hub, caller.scope, begin), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/events/number")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -10,23 +9,18 @@ from fastapi.responses import Response
 
 from alerts.queue import SECTIONS, Line
 from tagwatch.console.caller import Caller, needs
-from tagwatch.console.office import Here, Office
+from tagwatch.console.office import Here, Office, office_of
 from tagwatch.console.operators.desk import Desk, Queue, parts_of, shown_rows
 from tagwatch.console.rendering import page
 
 router = APIRouter(include_in_schema=False)
 Reads = Annotated[Caller, needs("alerts.read")]
 MOST_UNDER = 500
-_LOCK = threading.Lock()
 
 
 def desk_of(request: Request) -> Desk:
     """The one desk of the application."""
-    with _LOCK:
-        if not hasattr(request.app.state, "desk"):
-            request.app.state.desk = Desk()
-        found: Desk = request.app.state.desk
-        return found
+    return office_of(request).one(Desk, Desk)
 
 
 @router.get("/queue")

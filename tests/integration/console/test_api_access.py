@@ -166,7 +166,7 @@ def test_no_name_leads_out_of_its_place(url: str, address: str) -> None:
 def narrow(office: Office) -> Iterator[str]:
     """A console that lets an account call three times a minute, and a wrong token twice."""
     app = create_app(office)
-    app.state.api_limits = Limits(Buckets(3, 60.0), Buckets(2, 60.0))
+    app.state.office.one(Limits, lambda: Limits(Buckets(3, 60.0), Buckets(2, 60.0)))
     with serve(app) as found:
         yield found
 

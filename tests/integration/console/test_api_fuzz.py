@@ -62,7 +62,7 @@ def caller(url: str, office: Office) -> Iterator[requests.Session]:
     with connect(url) as connection:
         fill(connection)
     app = create_app(office)
-    app.state.api_limits = UNLIMITED
+    app.state.office.one(Limits, lambda: UNLIMITED)
     with serve(app) as address, requests.Session() as session:
         session.trust_env = False
         session.headers["authorization"] = f"Bearer {make_token(url, 'every')}"

@@ -206,6 +206,8 @@ def test_a_reader_that_was_away_for_too_long_loads_anew(signed_in: Callable[[str
         stream.next("heartbeat")
         for _ in range(5):
             desk.raise_all([alert("W01", "zone.buffer")] * 450, NOW_US)
+        while stream.next("change")[1]["number"] < 2250:  # the feed has caught up with what was committed
+            pass
     with streaming(client, 100) as stream:
         assert stream.next()[0] == "reload"
     with streaming(client, 2000) as stream:
