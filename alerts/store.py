@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from alerts.alert import from_json, to_json
+from alerts.alert import ends_before, from_json, to_json
 from alerts.dispatch import put_versions
 from alerts.handling_store import follow
 from alerts.ledger import FOREVER_US, Entry, Ledger, Version
@@ -33,14 +34,20 @@ class Outgoing(NamedTuple):
 def new_ledger(connection: Connection) -> tuple[Ledger, int]:
     """A ledger that knows how many alerts were ever raised, and the last sequence number of the versions."""
     row = connection.execute(
-        "SELECT (SELECT coalesce(max(raised) + 1, 0) FROM alert), (SELECT coalesce(max(seq), 0) FROM alert_version)"
+        "SELECT greatest(n.raised, (SELECT max(raised) FROM alert)) + 1,"
+        " greatest(n.seq, (SELECT max(seq) FROM alert_version)) FROM alert_numbers n"
     ).fetchone()
     n_raised, seq = row if row else (0, 0)
     return Ledger(int(n_raised)), int(seq)
 
 
-def restore(connection: Connection, ledger: Ledger, wearers: Sequence[str]) -> None:
-    """Put the stored alerts of these wearers, whom the ledger does not know yet, into it."""
+def restore(
+    connection: Connection, ledger: Ledger, wearers: Sequence[str], closed_us: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Put the stored alerts of these wearers, whom the ledger does not know yet, into it.
+
+    closed_us: by wearer the instant before which time is closed. Alerts that ended before it are left where they are.
+    """
     rows = connection.execute(
         "SELECT id, version, raised, content, condition, wearer FROM alert WHERE wearer = ANY(%s) ORDER BY raised",
         [list(wearers)],
@@ -48,8 +55,12 @@ def restore(connection: Connection, ledger: Ledger, wearers: Sequence[str]) -> N
     for identifier, version, raised, content, condition, wearer in rows:
         if condition == "retracted":
             ledger.reserve(wearer, identifier, KEPT_US)
+            continue
+        alert = from_json(content)
+        if wearer in closed_us and ends_before(alert, closed_us[wearer]):
+            ledger.reserve(wearer, identifier, KEPT_US)
         else:
-            ledger.restore(Entry(identifier, version, from_json(content), raised))
+            ledger.restore(Entry(identifier, version, alert, raised))
 
 
 def wearers_of(connection: Connection) -> set[str]:

@@ -19,7 +19,7 @@ from benchmarks.servers import empty
 from engine import database
 from engine.database import Connection
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from tagwatch.monitor import Monitor
 
 SEED = 20260604
@@ -102,7 +102,7 @@ def _plain(scene: Scene, fixes: Fixes, connection: Connection | None) -> Callabl
         y, x = lat, lon
         if connection is not None:
             with connection.transaction():
-                rows = connection.execute("SELECT lat_e7, lon_e7 FROM fix ORDER BY time").fetchall()
+                rows = connection.execute("SELECT lat_e7, lon_e7 FROM fix ORDER BY time_s, rest_us").fetchall()
             y, x = np.array(rows, np.float64).T / 1e7
         y, x = np.append(y, fix.lat_e7 / 1e7), np.append(x, fix.lon_e7 / 1e7)
         return [np.flatnonzero(np.diff(shapely.contains_xy(area, x, y))) for area in areas]

@@ -24,7 +24,7 @@ from benchmarks.rounds import Row
 from benchmarks.scenes import Conduct, Scene, in_arrival_order, town
 from engine import database
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import parse_time
 from ingest.mqtt import Subscriber
 from ingest.payload import decode

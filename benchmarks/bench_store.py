@@ -11,25 +11,24 @@ from benchmarks.bench_replay import SEED
 from benchmarks.rounds import Row, rows
 from benchmarks.scenes import in_arrival_order, pieces, town
 from engine import database
-from engine.fixes import Fixes
-from engine.store import FixStore
-from engine.times import SECOND_US, to_datetime
+from engine.fixes import ABSENT, Fixes
+from engine.store.fixes import FixStore
+from engine.times import SECOND_US
 
 PEER = "executemany"
 _COLUMNS = ("lat_e7", "lon_e7", "accuracy_cm", "source", "speed_cms", "course_cdeg", "altitude_cm", "hdop_c", "satellites",
             "battery_pct")  # fmt: skip
 INSERT = (
-    f"INSERT INTO fix (device_id, time, content, {', '.join(_COLUMNS)}, received) VALUES ({', '.join(['%s'] * 14)})"
-    " ON CONFLICT DO NOTHING"
+    f"INSERT INTO fix (device_id, time_s, rest_us, {', '.join(_COLUMNS)}, received_s) VALUES ({', '.join(['%s'] * 14)})"
 )
 
 
 def insert_rows(fixes: Fixes) -> list[tuple[object, ...]]:
     """The fixes as values of INSERT; devices by their index."""
-    times = [to_datetime(t) for t in fixes.time_us.tolist()]
-    received = [to_datetime(s * SECOND_US) for s in fixes.received_s.tolist()]
-    values = [fixes.column(name).tolist() for name in _COLUMNS]
-    return list(zip(fixes.device.tolist(), times, fixes.content().tolist(), *values, received, strict=True))
+    seconds, rest = np.divmod(fixes.time_us, SECOND_US)
+    values = [[None if v == ABSENT else v for v in fixes.column(name).tolist()] for name in _COLUMNS]
+    received = fixes.received_s.tolist()
+    return list(zip(fixes.device.tolist(), seconds.tolist(), rest.tolist(), *values, received, strict=True))
 
 
 def bench(url: str, n_fixes: int = 20_000, n_batch: int = 500, n_rounds: int = 3) -> list[Row]:

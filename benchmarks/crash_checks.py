@@ -15,7 +15,7 @@ from engine import database
 from engine.database import Connection
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import parse_time
 from ingest.message import Message
 from ingest.payload import decode_batch

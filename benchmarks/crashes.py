@@ -27,7 +27,7 @@ from benchmarks.crash_world import Change, World, world
 from benchmarks.receiver import SECRET, Receiver, Silent, receiver
 from benchmarks.victims import Stand, Victim, stand
 from engine import database
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, SECOND_US, system_clock
 from tagwatch import configuration
 from tagwatch.channels import notifiers_of

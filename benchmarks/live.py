@@ -18,7 +18,7 @@ from benchmarks.scenes import Scene
 from benchmarks.servers import broker, empty
 from engine import database
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from tagwatch import configuration
 
 _SPAWN = multiprocessing.get_context("spawn")

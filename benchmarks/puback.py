@@ -18,7 +18,7 @@ from benchmarks.crash_world import world
 from benchmarks.victims import Stand, stand, until
 from engine import database
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from tagwatch.publish import Published, publish
 
 _N_DEVICES, _N_EACH = 50, 200

@@ -40,8 +40,10 @@ def shown(url: str) -> str:
 
 
 def migrate(url: str, folders: Iterable[Path]) -> int:
-    """Bring the schema up to date; returns how many migrations were applied."""
+    """Bring the schema up to date, and use TimescaleDB where the server has it; returns how many migrations were applied."""
     from yoyo import get_backend, read_migrations  # noqa: PLC0415 - slow to import, and only migrations need it
+
+    from engine.timescale import switch_on  # noqa: PLC0415 - it needs connections, which are here
 
     backend = get_backend(_yoyo_url(url))
     try:
@@ -49,9 +51,11 @@ def migrate(url: str, folders: Iterable[Path]) -> int:
         with backend.lock():
             todo = backend.to_apply(migrations)
             backend.apply_migrations(todo)
-            return len(todo)
     finally:
         backend.connection.close()
+    with connect(url) as connection:
+        switch_on(connection)
+    return len(todo)
 
 
 def missing_migrations(connection: Connection, folders: Iterable[Path]) -> list[str]:

@@ -25,7 +25,7 @@ def _sources_key() -> str:
     home = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256(numba.__version__.encode())
     for room in _ROOMS:
-        for path in sorted((home / room).glob("*.py")):
+        for path in sorted((home / room).rglob("*.py")):
             source = path.read_bytes()
             if b"@kernel" in source:
                 digest.update(source)

@@ -8,9 +8,9 @@ from engine.database import Connection
 from engine.times import to_datetime
 
 _NEWEST = (
-    "SELECT d.name, (extract(epoch FROM f.time) * 1000000)::bigint, (extract(epoch FROM f.received) * 1000000)::bigint"
-    " FROM device d LEFT JOIN LATERAL (SELECT time, received FROM fix WHERE fix.device_id = d.device_id"
-    " ORDER BY time DESC LIMIT 1) f ON true ORDER BY f.time NULLS FIRST, d.name"
+    "SELECT d.name, f.time_s * 1000000 + f.rest_us, f.received_s * 1000000"
+    " FROM device d LEFT JOIN LATERAL (SELECT time_s, rest_us, received_s FROM fix WHERE fix.device_id = d.device_id"
+    " ORDER BY time_s DESC, rest_us DESC LIMIT 1) f ON true ORDER BY f.time_s NULLS FIRST, f.rest_us, d.name"
 )
 _QUARANTINED = (
     "SELECT reason, device, count(*), (extract(epoch FROM max(received)) * 1000000)::bigint FROM quarantine"

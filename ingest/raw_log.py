@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from itertools import groupby
@@ -23,6 +24,8 @@ from ingest.raw_record import GENESIS, Broken, Record, line_of, read_line, recor
 
 _NAME = re.compile(r"raw-\d{4}-\d\d-\d\d\.jsonl")
 _TAIL = 1 << 16
+REDACTION = ("redaction.lock", "a redaction of the raw log is under way")
+"""The lock of whoever rewrites files of the log, and what is said where somebody has it."""
 
 Arrival = tuple[int, str, bytes, *tuple[Any, ...]]
 """received_us [us UTC], topic, payload, and whatever follows; a Message is one."""
@@ -38,7 +41,7 @@ class RawLog:
         """Opens or makes the folder; raises StoreError where another process has it open."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.folder)
+        self._lock = locked(self.folder)
         self.torn: list[Path] = []
         self._n, self._chain = 0, GENESIS
         self._day, self._day_ends_us = "", -(2**63)
@@ -85,15 +88,22 @@ class RawLog:
     def erase(self, day: str, n: int) -> None:
         """Take the payload of message `n` of a day (2026-11-22) out; its hash and the chain stay and still verify.
 
+        By order, and of many at once: `raw_redaction`. What that left of a message stays.
         Raises InputError where there is no such message.
         """
         path = self.folder / f"raw-{day}.jsonl"
         if not path.exists():
             raise InputError("no raw log of that day", field="day", value=day)
         self.flush()
-        rewrite(path, _erased(path, n))
+        with locked(self.folder, *REDACTION):
+            rewrite(path, _erased(path, n))
         if day == self._day:
-            self._open(day)
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Go on in the file of the day after it was rewritten."""
+        if self._file is not None:
+            self._open(self._day)
 
     def close(self) -> None:
         """Flush and let go of the folder."""
@@ -148,7 +158,7 @@ class RawLog:
         path = self.folder / f"raw-{day}.jsonl"
         self._file = FileIO(path, "ab")
         self._day, self._day_ends_us = day, _end_us(day)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _resume(self) -> None:
         """Go on after the last whole line; what follows it was torn by a crash."""
@@ -180,13 +190,14 @@ def _end_us(day: str) -> int:
         return -(2**63)
 
 
-def _locked(folder: Path) -> BinaryIO:
-    lock = open(folder / "raw.lock", "ab")  # noqa: SIM115
+def locked(folder: Path, name: str = "raw.lock", held: str = "the raw log is open in another process") -> BinaryIO:
+    """A lock file, held until it is closed; StoreError where another process holds it."""
+    lock = open(folder / name, "ab")  # noqa: SIM115
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise StoreError(f"the raw log in {folder} is open in another process") from None
+        raise StoreError(f"{held} ({folder})") from None
     return lock
 
 
@@ -237,7 +248,7 @@ def _cut(path: Path, end: int) -> Path:
     with path.open("r+b") as file:
         file.truncate(end)
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return side
 
 
@@ -263,15 +274,25 @@ def rewrite(path: Path, lines: Iterable[bytes]) -> None:
             for line in lines:
                 out.write(line)
             out.flush()
+            _keep_owner(path, out.fileno())
             os.fsync(out.fileno())
-    except InputError:
+    except BaseException:  # a full disk too: what is half-written would outlive its erasure
         new.unlink()
         raise
     new.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _keep_owner(path: Path, number: int) -> None:
+    """The file that takes another's place is its owner's as far as we may: else the service could not write on in it."""
+    with suppress(FileNotFoundError, PermissionError):
+        old = path.stat()
+        os.fchmod(number, old.st_mode & 0o777)
+        os.fchown(number, old.st_uid, old.st_gid)
+
+
+def sync_folder(folder: Path) -> None:
+    """A file that was made, renamed or taken away in a folder is so on the disk too."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

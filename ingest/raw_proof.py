@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from engine.errors import InputError
 from ingest.merkle import root_by
@@ -20,7 +21,8 @@ from ingest.raw_root import DaySum, Root, hash_of_root, read_root, root_path
 
 class Proof(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A message (n, received, topic, sha256 of its payload; payload in base64, None once erased), its audit path (hashes in
-    hex, from the leaf up), the root of its day, and the SHA-256 of the root file."""
+    hex, from the leaf up), the root of its day, and the SHA-256 of the root file. `rest`: what stays of a payload of which a
+    part was erased; nothing proves it but who keeps the log."""
 
     n: int
     received: str
@@ -30,12 +32,19 @@ class Proof(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     path: tuple[str, ...]
     root: Root
     root_sha256: str
+    rest: str | UnsetType = UNSET
 
     @property
     def erased(self) -> bool:
         """Whether the payload is gone: the proof then shows when and on which topic a message with that hash came, and
         nothing of what it said."""
         return self.payload is None
+
+    @property
+    def said(self) -> bytes | None:
+        """What can be read of the message: the payload, or the rest of it; None where nothing is left."""
+        text = self.rest if self.payload is None else self.payload
+        return None if isinstance(text, UnsetType) else base64.b64decode(text)
 
     @property
     def canonical(self) -> bytes:
@@ -93,6 +102,8 @@ def holds(proof: Proof) -> list[str]:
     wrong = []
     if not _is_payload(proof.payload, proof.sha256):
         wrong.append("the payload does not have its sha256")
+    if not isinstance(proof.rest, UnsetType) and (proof.payload is not None or not _is_base64(proof.rest)):
+        wrong.append("it has a rest and is not written as an erased message is")
     if proof.root.last_n - proof.root.first_n + 1 != proof.root.n:
         wrong.append("the root's numbers do not agree with its count")
     if not proof.root.earliest <= proof.received <= proof.root.latest:
@@ -129,17 +140,20 @@ def _summed(path: Path, wanted: Collection[int]) -> tuple[DaySum, dict[int, Reco
 
 def _proof(record: Record, path: list[bytes], root: Root, digest: str) -> Proof:
     return Proof(record.n, record.received, record.topic, record.sha256, record.payload, tuple(p.hex() for p in path), root,
-                 digest)  # fmt: skip
+                 digest, record.rest)  # fmt: skip
 
 
 def _is_payload(payload: str | None, sha256: str) -> bool:
     if payload is None:
         return True
+    return _is_base64(payload) and hashlib.sha256(base64.b64decode(payload)).hexdigest() == sha256
+
+
+def _is_base64(text: str) -> bool:
     try:
-        data = base64.b64decode(payload, validate=True)
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except ValueError:
         return False
-    return base64.b64encode(data).decode() == payload and hashlib.sha256(data).hexdigest() == sha256
 
 
 def _leads_to_root(proof: Proof) -> bool:

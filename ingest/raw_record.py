@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 GENESIS = "0" * 64
 """The chain before the first message of all."""
@@ -29,9 +30,13 @@ class Head(msgspec.Struct):
 
 
 class Record(Head, forbid_unknown_fields=True):
-    """One message as kept, keys in their order on the line; `payload` is base64, None once erased."""
+    """One message as kept, keys in their order on the line; `payload` is base64, None once erased.
+
+    `rest`, where only a part was erased: base64 of what stays, which `sha256` does not cover (raw_redaction).
+    """
 
     payload: str | None
+    rest: str | UnsetType = UNSET
 
 
 class Broken(NamedTuple):
@@ -73,9 +78,12 @@ def read_line(line: bytes) -> Record | Broken:
     try:
         record = _DECODER.decode(line)
         payload = None if record.payload is None else base64.b64decode(record.payload, validate=True)
+        rest = b"" if isinstance(record.rest, UnsetType) else base64.b64decode(record.rest, validate=True)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Broken(f"not a record: {str(error)[:120]}")
     if line.rstrip(b"\n") != _encode(record) or (payload is not None and _base64(payload) != record.payload):
+        return Broken("not written as a record is")
+    if not isinstance(record.rest, UnsetType) and (payload is not None or not rest or _base64(rest) != record.rest):
         return Broken("not written as a record is")
     if payload is not None and hashlib.sha256(payload).hexdigest() != record.sha256:
         return Broken("the payload does not have its sha256")

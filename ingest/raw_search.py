@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UnsetType
 
 from engine.errors import InputError
 from engine.fixes import Fixes
@@ -18,6 +19,7 @@ from engine.times import SECOND_US, parse_time, to_iso
 from ingest.message import Message
 from ingest.payload import decode_fixes
 from ingest.raw_log import day_files, day_of
+from ingest.raw_orders import ordered, read_redactions
 from ingest.raw_record import Record, canonical_of, read_line
 from ingest.raw_root import read_root, root_path
 from ingest.topics import FIXES, OWNTRACKS, route_of
@@ -39,13 +41,15 @@ class Found(NamedTuple):
 class MessageOrigin(NamedTuple):
     """Where a fix came from: the file of the raw log, the SHA-256 of the message's canonical form, its number, and the
     position of the fix in it (from 0; -1: it is the message). `erased`: no message with a payload holds the fix, and this is
-    the only one without that came from its device in the second it was received: it may have held it, which cannot be shown."""
+    the only one without that came from its device in the second it was received: it may have held it, which cannot be shown.
+    `order`: by which order the message was erased, also where the fix is in what stays of it; empty where none is told."""
 
     file: str
     sha256: str
     n: int
     position: int
     erased: bool = False
+    order: str = ""
 
 
 def messages_of(folder: str | Path, devices: Collection[str], from_s: int, to_s: int) -> Iterator[Found]:
@@ -77,19 +81,22 @@ def origins_of(folder: str | Path, fixes: Fixes) -> list[MessageOrigin | None]:
     if not keys:
         return []
     places = [(key[0], second) for key, second in zip(keys, seconds, strict=True)]
-    best: dict[_Key, tuple[str, MessageOrigin]] = {}
+    best: dict[_Key, tuple[tuple[bool, str], MessageOrigin]] = {}
     erased: dict[tuple[str, int], list[MessageOrigin]] = {place: [] for place in places}
     wanted = set(keys)
     found = messages_of(folder, set(fixes.devices), min(seconds), max(seconds))
     while part := list(islice(found, _AT_ONCE)):
-        for key, one, position in _decoded([one for one in part if one.record.payload is not None]):
-            if key in wanted and (key not in best or one.record.received < best[key][0]):
-                best[key] = one.record.received, _origin(one, position)
+        for key, one, position in _decoded([one for one in part if _said(one.record) is not None]):
+            rank = one.record.payload is None, one.record.received  # a whole message proves more than the rest of one
+            if key in wanted and (key not in best or rank < best[key][0]):
+                best[key] = rank, _origin(one, position)
         for one in part:
             place = (route_of(one.record.topic).device, parse_time(one.record.received) // SECOND_US)
             if one.record.payload is None and place in erased:
                 erased[place].append(_origin(one, -1)._replace(erased=True))
-    return [best[key][1] if key in best else _only(erased[place]) for key, place in zip(keys, places, strict=True)]
+    origins = [best[key][1] if key in best else _only(erased[place]) for key, place in zip(keys, places, strict=True)]
+    is_any_erased = any(erased.values()) or any(rank[0] for rank, _ in best.values())
+    return _with_orders(Path(folder), origins) if is_any_erased else origins
 
 
 def _topics_of(device: str) -> list[str]:
@@ -118,7 +125,13 @@ def _decoded(found: list[Found]) -> Iterator[tuple[_Key, Found, int]]:
 def _message(found: Found) -> Message:
     """The message as it came; its number in the log stands where the broker's identifier was, which the log does not keep."""
     record = found.record
-    return Message(parse_time(record.received), record.topic, base64.b64decode(record.payload or ""), record.n)
+    return Message(parse_time(record.received), record.topic, base64.b64decode(_said(record) or ""), record.n)
+
+
+def _said(record: Record) -> str | None:
+    """What is left of a message, in base64: its payload, or the rest of it."""
+    text = record.rest if record.payload is None else record.payload
+    return None if isinstance(text, UnsetType) else text
 
 
 def _keys(fixes: Fixes) -> list[_Key]:
@@ -130,6 +143,16 @@ def _origin(found: Found, position: int) -> MessageOrigin:
     record = found.record
     canonical = canonical_of(record.n, record.received, record.topic, record.sha256)
     return MessageOrigin(found.file, hashlib.sha256(canonical).hexdigest(), record.n, position)
+
+
+def _with_orders(folder: Path, origins: list[MessageOrigin | None]) -> list[MessageOrigin | None]:
+    """The origins with the orders that erased their messages; redactions that do not hold are told by `raw_verify`."""
+    try:
+        orders = {f"raw-{day}.jsonl": told for day, told in ordered(read_redactions(folder)).items()}
+    except InputError:
+        return origins
+    told = (origin and orders.get(origin.file, {}).get(origin.n) for origin in origins)
+    return [o and (o._replace(order=t.order) if t else o) for o, t in zip(origins, told, strict=True)]
 
 
 def _only(origins: list[MessageOrigin]) -> MessageOrigin | None:

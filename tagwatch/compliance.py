@@ -20,7 +20,7 @@ from engine.database import Connection
 from engine.errors import InputError
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, parse_time, to_datetime
 from engine.trail import Trail
 from engine.wearers import COHORTS, Wearer

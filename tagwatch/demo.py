@@ -25,7 +25,7 @@ from engine import database
 from engine.activations import Activations
 from engine.errors import InputError
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import HOUR_US, MINUTE_US, SECOND_US, system_clock, to_iso
 from tagwatch import configuration
 from tagwatch.access import accounts
@@ -172,7 +172,7 @@ def _ask(play: Play, settings: Settings) -> None:
     crime = next(c for c in play.world.crimes if c.reference == _staged_crime(play.world))
     question = Question(crime.lat, crime.lon, crime.from_us, crime.to_us, uncertainty_m=crime.uncertainty_m)
     with database.connect(settings.database.url) as connection:
-        matches = near_in_database(connection, question, Activations(play.world.activations))
+        matches = near_in_database(connection, question, Activations(play.world.activations)).matches
     rows = [
         {"wearer": m.wearer, "verdict": m.verdict, "closest_m": m.closest_m, "coverage": m.coverage, "reasons": m.reasons}
         for m in matches

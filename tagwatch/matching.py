@@ -143,13 +143,8 @@ def presence_about(
     trail: WearerTrail, first: int, last: int, lat_e7: int, lon_e7: int, radius_m: float
 ) -> NDArray[np.float64]:
     """Posterior of presence about a place for the fixes first:last that come near it; nan elsewhere."""
-    part = slice(first, last)
     found = np.full(last - first, np.nan)
-    reach_e7 = _CLOSE_E7 + radius_m * 100.0
-    close = np.abs(trail.fixes.lat_e7[part].astype(np.int64) - lat_e7) < reach_e7
-    aside = np.abs(trail.fixes.lon_e7[part].astype(np.int64) - lon_e7)
-    aside = np.minimum(aside, 3_600_000_000 - aside)
-    close &= aside < reach_e7 / max(np.cos(np.radians(lat_e7 / 1e7)), 1e-3)
+    close = is_close(trail.fixes.take(slice(first, last)), lat_e7, lon_e7, radius_m)
     if not close.any():
         return found
     columns: dict[str, NDArray[Any]] = {
@@ -160,6 +155,15 @@ def presence_about(
     for one, two in _runs(close):
         found[one:two] = presence(columns, circle, first + one, first + two)
     return found
+
+
+def is_close(fixes: Fixes, lat_e7: int, lon_e7: int, radius_m: float) -> NDArray[np.bool_]:
+    """Which fixes come so near a place that the posterior is told; (n,)."""
+    reach_e7 = _CLOSE_E7 + radius_m * 100.0
+    aside = np.abs(fixes.lon_e7.astype(np.int64) - lon_e7)
+    aside = np.minimum(aside, 3_600_000_000 - aside)
+    north = np.abs(fixes.lat_e7.astype(np.int64) - lat_e7)
+    return np.asarray((north < reach_e7) & (aside < reach_e7 / max(np.cos(np.radians(lat_e7 / 1e7)), 1e-3)), np.bool_)
 
 
 _CLOSE_E7 = 50_000  # about 550 m

@@ -24,6 +24,7 @@ from alerts.evidence import Scene
 from alerts.open_matters import closed_before_us, needed_rows, open_from_us
 from alerts.proximity_rules import PairScene, proximity_alerts
 from alerts.zone_rules import zone_alerts
+from engine import flags
 from engine.activations import Activation, Activations
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
@@ -102,6 +103,8 @@ class Monitor:
         self._since: dict[str, int] = {}
         self._silent: set[str] = set()  # for whom silence had spoken when their alerts were last asked for
         self._pairs = conditions.pairs
+        self.reads_us: dict[str, int] = {}
+        """Of wearers whose time before some instant is closed: what is from before this one is not read again."""
         self._expect(self._wearing.monitored)
 
     @property
@@ -255,7 +258,8 @@ class Monitor:
         self._expect(wearers)
         wanted = set(wearers)
         whole = concat([self._wearing.with_own_devices(fixes) for fixes in (stored, *here, *came)])
-        pieces = {w: piece for w, piece in self._wearing.assign(whole).pieces.items() if w in wanted}
+        pieces = {w: self._read_of(w, piece) for w, piece in self._wearing.assign(whole).pieces.items() if w in wanted}
+        pieces = {w: piece for w, piece in pieces.items() if len(piece)}
         self._take({w: piece.take(slice(0, -KEPT_ROWS)) for w, piece in pieces.items() if len(piece) > KEPT_ROWS})
         for wearer in wanted & pieces.keys():
             self._mark(self.trails[wearer], as_of_us)  # so that what goes before can be forgotten at once
@@ -263,10 +267,33 @@ class Monitor:
         past_events: dict[str, list[DeviceEvent]] = {}
         for event in (*events, *(e for w in wearers for e in news.get(w, ()))):
             owner = self._wearing.wearer_of(event)
-            if owner in wanted and event.time_us <= as_of_us:
+            if owner in wanted and self.reads_us.get(str(owner), NEVER_US) <= event.time_us <= as_of_us:
                 past_events.setdefault(str(owner), []).append(event)
         for wearer, each in past_events.items():
             self._devices.take(wearer, each)
+
+    def reread(self, wearers: Iterable[str]) -> set[str]:
+        """Have the whole past of these wearers, as far as they are known here, read again before their alerts are asked for;
+        returns who that is."""
+        known = {*wearers} & self.trails.keys()
+        self.watch.lacking |= known
+        return known
+
+    def holds_before(self, wearer: str, instant_us: int) -> bool:
+        """Whether a fix from before an instant is in memory."""
+        trail = self.trails.get(wearer)
+        return trail is not None and len(trail) > 0 and int(trail.column("time_us")[0]) < instant_us
+
+    def usable_span(self, wearer: str) -> tuple[int, int] | None:
+        """Times [us] of the first and the last fix in memory that carry weight; None where there is none."""
+        trail = self.trails[wearer]
+        rows = np.flatnonzero((trail.column("flags") & flags.WEIGHTLESS) == 0)
+        return (int(trail.column("time_us")[rows[0]]), int(trail.column("time_us")[rows[-1]])) if len(rows) else None
+
+    def _read_of(self, wearer: str, piece: Piece) -> Piece:
+        """The part of a wearer's past that is not closed."""
+        since_us = self.reads_us.get(wearer)
+        return piece if since_us is None else piece.take(np.flatnonzero(piece.column("time_us") >= since_us))
 
     def drop(self, wearer: str) -> None:
         """Forget everything about a wearer."""

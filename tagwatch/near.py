@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from psycopg.pq import TransactionStatus
 
 from crime_match.match import Match
-from crime_match.near import near
+from crime_match.near import near, rank
 from crime_match.question import Question
+from crime_match.verdicts import EXCLUDED, PLACED, UNMONITORED, VERDICTS
 from engine.activations import Activation, Activations
 from engine.database import Connection
 from engine.events import DeviceEvent
-from engine.fixes import Fixes, concat
-from engine.store import FixStore
-from engine.times import HOUR_US
-from geofence.schedule import merged
+from engine.fixes import Fixes
+from engine.store.fixes import FixStore
 from tagwatch.matching import NO_PLAN, beside_all, presence_about, trails_of
-from tagwatch.wearing import Wearing
+from tagwatch.nearby.about import fixes_about
+from tagwatch.nearby.reading import Judged, Reader, comes_close, judge, matches_of
+from tagwatch.nearby.settled import Settled, settle
 
-MARGIN_US = 6 * HOUR_US
-"""How far beyond the window fixes are read from the database; beyond that the nearest few on each side."""
+SUPPORTS = ("strong", "weak", "cell")
+
+
+class Found(NamedTuple):
+    """The matches of the verdicts that were asked for, in order; of all wearers how many have each verdict, and how many of
+    the placed ones which support."""
+
+    matches: list[Match]
+    counts: Mapping[str, int]
+    supports: Mapping[str, int]
 
 
 def near_from(
@@ -33,40 +47,104 @@ def near_from(
 
 def near_in_database(
     connection: Connection, question: Question, activations: Activations | None = None, plan: Activation | None = None,
-    *, compatible: bool = False, wearers: Collection[str] | None = None,
-) -> list[Match]:  # fmt: skip
-    """The matches of all wearers, or of these, from the fixes in the database: those about the window, and the nearest on both
-    sides."""
-    store, devices = FixStore(connection), None
-    if wearers is not None:
-        devices = Wearing(activations or Activations(), plan or NO_PLAN).devices_of(wearers)
-        if not devices:
-            return []
-        if activations and activations.rows:
-            activations = Activations(row for row in activations.rows if row.wearer in wearers)
-    fixes, events = fixes_about(store, [question], devices=devices), store.read_events(devices=devices)
-    return near_from(fixes, question, activations, events, plan, compatible=compatible)
+    *, only: Collection[str] | None = None, compatible: bool = False, wearers: Collection[str] | None = None,
+) -> Found:  # fmt: skip
+    """Who was near, of all wearers or of these, from the fixes in the database; `only`: the verdicts whose matches are told.
 
-
-def fixes_about(
-    store: FixStore, questions: Iterable[Question], margin_us: int = MARGIN_US, devices: Sequence[str] | None = None
-) -> Fixes:
-    """The stored fixes of these devices (None: all) about the windows of these questions: those up to margin_us away, and the
-    nearest on both sides.
-
-    A slower wearer takes longer to come, and to contradict himself: the margin is for a maximum speed of 55 m/s.
+    Where the matches of the excluded are not asked for, the hourly summaries rule most wearers out, and only the others are
+    read; else everybody is. Both ways give the same answer.
     """
-    spans = merged(
-        (question.start_us - margin, question.end_us + margin)
-        for question in questions
-        for margin in [round(margin_us * max(1.0, 55.0 / question.max_speed_mps))]
-    )
-    return concat(
-        part
-        for from_us, to_us in spans
-        for part in (
-            store.nearest(from_us, before=True, devices=devices),
-            store.read(devices=devices, from_us=from_us, to_us=to_us),
-            store.nearest(to_us, before=False, devices=devices),
-        )
-    )
+    with _one_instant(connection):
+        if only is None or EXCLUDED in only:
+            found = found_of(_of_everybody(connection, question, activations, plan, compatible, wearers))
+            return found if only is None else found._replace(matches=[m for m in found.matches if m.verdict in only])
+        return _of_few(connection, question, activations, plan, only, compatible, wearers)
+
+
+def found_of(matches: list[Match]) -> Found:
+    """All wearers' matches, counted."""
+    told = Counter(match.verdict for match in matches)
+    return Found(matches, {verdict: told[verdict] for verdict in VERDICTS}, _supports(matches))
+
+
+def _of_everybody(
+    connection: Connection, question: Question, activations: Activations | None, plan: Activation | None, compatible: bool,
+    wearers: Collection[str] | None,
+) -> list[Match]:  # fmt: skip
+    """Everybody's fixes about the window are read: those of a margin, and the nearest on both sides."""
+    store = FixStore(connection)
+    if wearers is None:
+        fixes, events = fixes_about(store, [question]), store.read_events()
+        return near_from(fixes, question, activations, events, plan, compatible=compatible)
+    trails = Reader(store, question, activations, plan).whole(set(wearers))
+    found = near(question, trails, presence_about)
+    return beside_all(question, trails, found) if compatible else found
+
+
+def _of_few(
+    connection: Connection, question: Question, activations: Activations | None, plan: Activation | None,
+    only: Collection[str], compatible: bool, wearers: Collection[str] | None,
+) -> Found:  # fmt: skip
+    """Whom the summaries settle is counted; of the others those in doubt are read in full, those who are not from the fix
+    before the window to the one after it."""
+    store = FixStore(connection)
+    settled = settle(connection, question, _rows(store, activations, plan, wearers), wearers)
+    if UNMONITORED in only:
+        settled = settled._replace(unmonitored=[], others=[*settled.others, *settled.unmonitored])
+    reader = Reader(store, question, activations, plan)
+    judged = [judge(question, trails) for trails in (reader.whole(set(settled.others)), reader.narrow(settled))]
+    counts = Counter({EXCLUDED: len(settled.excluded), UNMONITORED: len(settled.unmonitored)})
+    for part in judged:
+        counts.update(part.verdicts.values())
+    matches = _shown(question, reader, judged, {*only, PLACED}, compatible)
+    told = {verdict: counts[verdict] for verdict in VERDICTS}
+    return Found(sorted((m for m in matches if m.verdict in only), key=rank), told, _supports(matches))
+
+
+def _shown(
+    question: Question, reader: Reader, judged: Sequence[Judged], shown: Collection[str], compatible: bool
+) -> list[Match]:
+    """The matches of these verdicts. Who comes close is read in full for that: the posterior starts hours before."""
+    whole, narrow = judged
+    named = [name for name, verdict in narrow.verdicts.items() if verdict in shown]
+    close = {name for name in named if comes_close(question, narrow.trails, name)}
+    parts = [
+        (whole, [name for name, verdict in whole.verdicts.items() if verdict in shown]),
+        (narrow, [name for name in named if name not in close]),
+    ]
+    if close:
+        parts.append((judge(question, reader.whole(close)), sorted(close)))
+    found = []
+    for part, names in parts:
+        matches = matches_of(question, part, names)
+        found += beside_all(question, part.trails, matches) if compatible else matches
+    return found
+
+
+def _rows(
+    store: FixStore, activations: Activations | None, plan: Activation | None, wearers: Collection[str] | None
+) -> Sequence[Activation]:
+    """The activations; where there are none, each device is worn by a wearer of its name."""
+    if activations and activations.rows:
+        return activations.rows
+    names = store.devices() if wearers is None else sorted(wearers)
+    return [(plan or NO_PLAN)._replace(device=name, wearer=name) for name in names]
+
+
+def _supports(matches: Sequence[Match]) -> dict[str, int]:
+    told = Counter(match.support for match in matches)
+    return {support: told[support] for support in SUPPORTS}
+
+
+@contextmanager
+def _one_instant(connection: Connection) -> Iterator[None]:
+    """Within this all that is read is of one instant, where the transaction begins with it."""
+    if connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE:
+        yield
+        return
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+__all__ = ["Found", "Settled", "fixes_about", "found_of", "near_from", "near_in_database"]

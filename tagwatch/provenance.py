@@ -82,7 +82,7 @@ def _told(proofs: Sequence[Proof], origins: Sequence[Origin | None], fixes: Fixe
     said = _said(proofs)
     by_origin = {proof.origin: proof for proof in proofs}
     days, used = {proof.root.day for proof in proofs}, set[tuple[str, str, int]]()
-    n_proved, n_erased, n_open = 0, 0, 0
+    n_proved, n_rest, n_erased, n_open = 0, 0, 0, 0
     for identity, origin in zip(_identities(fixes), origins, strict=True):
         if origin is None or not _is_live(origin):
             n_open += origin is None
@@ -96,7 +96,8 @@ def _told(proofs: Sequence[Proof], origins: Sequence[Origin | None], fixes: Fixe
                     False, f"message {origin.row} of {origin.file}: its proof is missing, the day's others are there"
                 )
         elif by_origin[name].erased:
-            n_erased += 1
+            is_in_rest = origin.position in said[name].get(identity, ())
+            n_rest, n_erased = n_rest + is_in_rest, n_erased + (not is_in_rest)
         elif origin.position in said[name].get(identity, ()):
             n_proved += 1
         else:
@@ -110,6 +111,9 @@ def _told(proofs: Sequence[Proof], origins: Sequence[Origin | None], fixes: Fixe
     if n_erased:
         gone = "have been erased since: proved is that they came, not what they said"
         yield Finding(None, f"origins: the messages of {_count(n_erased, 'position')} {gone}")
+    if n_rest:
+        kept = "stand in what was kept of messages that were erased in part: proved is that these came, who keeps the log"
+        yield Finding(None, f"origins: {_count(n_rest, 'position')} {kept} answers for what was kept")
     if n_open:
         why = "the day had not ended, or the raw log does not hold the message"
         yield Finding(
@@ -121,7 +125,7 @@ def _said(proofs: Sequence[Proof]) -> dict[tuple[str, str, int], dict[_Identity,
     """By origin what each message says: its fixes, and at which places in it. Messages are decoded by their place in this
     list, as two logs may have the same numbers."""
     said: dict[tuple[str, str, int], dict[_Identity, set[int]]] = {proof.origin: {} for proof in proofs}
-    messages = (_message(proof, k) for k, proof in enumerate(proofs) if not proof.erased)
+    messages = (_message(proof, k) for k, proof in enumerate(proofs) if proof.said is not None)
     decoded, places = decode_fixes(messages)
     for identity, place in zip(_identities(decoded), places, strict=True):
         said[proofs[place.message.mid].origin].setdefault(identity, set()).add(place.position)
@@ -162,7 +166,7 @@ def _root(root: Root, signature: bytes | None, trust: Sequence[bytes]) -> Iterat
 
 
 def _message(proof: Proof, k: int) -> Message:
-    return Message(parse_time(proof.received), proof.topic, base64.b64decode(proof.payload or ""), k)
+    return Message(parse_time(proof.received), proof.topic, proof.said or b"", k)
 
 
 def _is_live(origin: Origin) -> bool:

@@ -16,7 +16,7 @@ from crime_match.trails import Trails
 from engine.activations import Activations
 from engine.database import Connection
 from engine.errors import InputError
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import SECOND_US
 from geofence.store import current
 from tagwatch import configuration

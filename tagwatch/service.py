@@ -23,6 +23,7 @@ from ingest.raw_log import RawLog
 from tagwatch.rooting import Rooting
 from tagwatch.session import SCHEMAS, Counts, Session
 from tagwatch.settings import Settings
+from tagwatch.upkeep import Upkeep, keep_up
 from tagwatch.warm import warm
 
 TOPICS = ("tags/+/fixes", "tags/+/events", "owntracks/+/+", "owntracks/+/+/event")
@@ -46,6 +47,7 @@ class Service:
         self._on_ready = on_ready
         self._failures = 0
         self._rooting = Rooting(settings.raw_log.folder, settings.raw_log.key)
+        self._upkeep = Upkeep(settings.database.url, _keep_up)
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start.
@@ -53,7 +55,7 @@ class Service:
         Kernels are compiled before the first message is asked for: no batch waits for a compiler.
         """
         warm()
-        with RawLog(self.settings.raw_log.folder) as raw_log, closing(self._rooting):
+        with RawLog(self.settings.raw_log.folder) as raw_log, closing(self._rooting), closing(self._upkeep):
             while not self.stopping.is_set():
                 try:
                     self._serve(raw_log, wait_s)
@@ -81,6 +83,7 @@ class Service:
                 self._on_ready(session)
             while not self.stopping.is_set():
                 self._rooting.turn(raw_log, self.clock())
+                self._upkeep.turn(self.clock())
                 messages = subscriber.take(MOST_MESSAGES, TICK_S)
                 decoded = session.step(messages, raw_log)
                 if decoded is not None:
@@ -96,6 +99,11 @@ class Service:
         """After a small batch let more messages come together: one transaction costs the same for one as for a hundred."""
         if n_messages < 64:
             time.sleep(0.002)
+
+
+def _keep_up(connection: database.Connection, now_us: int) -> None:
+    done = keep_up(connection, now_us)
+    log.info("store kept up", **done._asdict())
 
 
 def ledger_content(url: str) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,22 +16,25 @@ import structlog
 import alerts.store
 from alerts.dispatch import put_notices
 from alerts.handling_store import run_timers
+from alerts.horizon import Horizon, across
 from alerts.ledger import Version
 from alerts.routing import Routing
 from engine import database
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
-from engine.store import FixStore
-from engine.times import Clock, to_iso
+from engine.store.fixes import FixStore
+from engine.times import Clock, parse_time, to_iso
 from geofence.store import last_number
 from ingest.message import Message
 from ingest.payload import Decoded, decode_batch
+from ingest.quarantine import closed_fixes
 from ingest.raw_log import RawLog
 from ingest.store import write_quarantine
 from tagwatch import configuration
 from tagwatch.channels import routing_of
 from tagwatch.frontier import Frontier, Run
 from tagwatch.monitor import Conditions, Monitor
+from tagwatch.retention.horizon import number_now, read_horizons
 from tagwatch.settings import Settings
 
 _HOME = Path(__file__).resolve().parent.parent
@@ -80,12 +84,14 @@ class Session:
         self._causes: dict[str, str] = {}
         self._refreshed_us = clock()
         with self.connection.transaction():
+            self._horizons = read_horizons(self.connection)
             self._number = last_number(self.connection)
             self._routing = self._load_routing()
             self.monitor = Monitor(self._load_conditions(), self._recall, (self.store.holds, self.store.holds_events))
             self.ledger, self._seq = alerts.store.new_ledger(self.connection)
             self._frontier = Frontier(self.store.read_sequences())
             wearers = self._known_wearers()
+        self.monitor.reads_us = self._horizons.reads_us()
         self._take_up(wearers)
         log.info("ready", wearers=len(self.monitor.trails), alerts=len(self.ledger.entries()))
 
@@ -97,14 +103,14 @@ class Session:
             raw_log.append([(m.received_us, m.topic, m.payload) for m in messages])
             raw_log.flush()
             decoded = decode_batch(messages)
-            with self.connection.transaction():
+            with self._transaction(now_us):
                 self._take(decoded, now_us, messages[0].received_us)
             self._count(messages, decoded)
         self._settle_overdue(_AT_ONCE if messages else _MANY, now_us)
         self._forget_some(_SLICE_S if messages else _BUDGET_S)
         if not 0 <= now_us - self._refreshed_us < REFRESH_US:
             self._refreshed_us = now_us
-            with self.connection.transaction():
+            with self._transaction(now_us):
                 self._refresh(now_us)
         return decoded
 
@@ -115,9 +121,14 @@ class Session:
         left to that.
         """
         decoded = decode_batch(messages)
-        with self.connection.transaction():
-            news = decoded.fixes.take(~self.store.holds(decoded.fixes))
-            self._take(replace(decoded, fixes=news, quarantined=[], seqs={}), self.clock(), None)
+        activations, now_us = self.monitor.conditions.activations, self.clock()
+        with self._transaction(now_us):
+            # what was erased is in the log perhaps, and no news
+            closed = self._horizons.closed(decoded.fixes, activations)
+            news = decoded.fixes.take(~closed & ~self.store.holds(decoded.fixes))
+            gone = self._horizons.closed_events(decoded.events, activations)
+            events = [event for event, is_gone in zip(decoded.events, gone, strict=True) if not is_gone]
+            self._take(replace(decoded, fixes=news, events=events, quarantined=[], seqs={}), now_us, None)
         return len(news)
 
     def stored_notices(self, decoded: Decoded) -> list[tuple[str, bytes]]:
@@ -138,13 +149,23 @@ class Session:
 
     def finish(self) -> None:
         """Bring the content of every alert up to now, and leave."""
-        with self.connection.transaction():
-            self._settle(sorted(self.monitor.trails), self.clock())
+        now_us = self.clock()
+        with self._transaction(now_us):
+            self._settle(sorted(self.monitor.trails), now_us)
         self.connection.close()
+
+    @contextmanager
+    def _transaction(self, now_us: int) -> Iterator[None]:
+        """A transaction in which no horizon moves; what was erased before it began is out of memory."""
+        with self.connection.transaction():
+            if number_now(self.connection) != self._horizons.number:
+                self._move_horizons(now_us)
+            yield
 
     # --- one batch
 
     def _take(self, decoded: Decoded, now_us: int, received_us: int | None) -> None:
+        decoded = self._without_closed(decoded)
         taken = self.monitor.take(decoded.fixes, now_us, decoded.events)
         self._reload(taken.recalled)
         self._prolonged |= set(taken.wearers) - set(taken.moved)
@@ -158,6 +179,24 @@ class Session:
         self.counts.duplicates += taken.n_duplicates
         self.counts.unassigned += taken.n_unassigned
 
+    def _without_closed(self, decoded: Decoded) -> Decoded:
+        """What is from closed time goes to quarantine; what is stored of it all the same is a repeat, and no news."""
+        activations = self.monitor.conditions.activations
+        closed = self._horizons.closed(decoded.fixes, activations)
+        gone = self._horizons.closed_events(decoded.events, activations)
+        if not closed.any() and not any(gone):
+            return decoded
+        late = decoded.fixes.take(closed)
+        late = late.take(~self.store.holds(late))
+        told = [event for event, is_gone in zip(decoded.events, gone, strict=True) if is_gone]
+        known = self.store.holds_events(told) if told else set()
+        refused = closed_fixes(late, [event for event in told if event not in known])
+        self.counts.quarantined += len(refused)
+        return replace(
+            decoded, fixes=decoded.fixes.take(~closed), quarantined=[*decoded.quarantined, *refused],
+            events=[event for event, is_gone in zip(decoded.events, gone, strict=True) if not is_gone],
+        )  # fmt: skip
+
     def _settle(self, wearers: Sequence[str], now_us: int, received_us: int | None = None) -> None:
         """Decide the alerts of these wearers anew and write what changed, with the reason where one is kept for it."""
         versions: list[Version] = []
@@ -167,6 +206,9 @@ class Session:
                 continue
             before = {e.id: e.alert for e in self.ledger.entries(wearer)}
             found, due_us = self.monitor.alerts(wearer, now_us)
+            if horizon := self._horizons.of.get(wearer):
+                at = Horizon(horizon.closed_us, horizon.reads_us, self.monitor.usable_span(wearer))
+                found = across(found, before.values(), at)
             self._note_due(wearer, due_us)
             versions += self.ledger.apply(wearer, found, now_us, self._causes.pop(wearer, ""))
             entries += [e for e in self.ledger.entries(wearer) if before.get(e.id) != e.alert]
@@ -185,7 +227,7 @@ class Session:
         """Decide anew, some at a time, whose alerts time alone may have changed: at seven in the evening many curfews begin."""
         wearers = sorted(islice(self._overdue(now_us), most))
         if wearers:
-            with self.connection.transaction():
+            with self._transaction(now_us):
                 self._settle(wearers, now_us)
 
     def _overdue(self, now_us: int) -> Iterator[str]:
@@ -217,6 +259,24 @@ class Session:
         give_up = time.monotonic() + _BUDGET_S
         while self._to_recall and time.monotonic() < give_up:
             self._recall_some(now_us)
+
+    def _move_horizons(self, now_us: int) -> None:
+        """Take over horizons that were moved. Of whom anything from before them is in memory is read from the store again, at
+        once where his fixes are there: what was erased decides nothing any more."""
+        moved = read_horizons(self.connection)
+        changed = {w for w, h in moved.of.items() if self._horizons.of.get(w) != h}
+        self._horizons = moved
+        self.monitor.reads_us = moved.reads_us()
+        stale = {w for w in changed if self.monitor.holds_before(w, moved.of[w].reads_us) or self._knows_closed(w)}
+        self._to_recall |= dict.fromkeys(sorted(self.monitor.reread(stale)))
+        while self._to_recall.keys() & stale:
+            self._recall_some(now_us)
+        log.info("horizons moved", wearers=len(changed), read_again=len(stale))
+
+    def _knows_closed(self, wearer: str) -> bool:
+        """Whether an alert of a wearer is in memory that began in closed time: it may have been erased."""
+        closed_us = self._horizons.closed_us(wearer)
+        return any(parse_time(entry.alert.began) < closed_us for entry in self.ledger.entries(wearer))
 
     def _revise(self, now_us: int) -> None:
         """Take over what was imported since: whose past is in memory is decided anew at once, the others by and by."""
@@ -252,7 +312,7 @@ class Session:
             return
         give_up = time.monotonic() + budget_s * max(1.0, len(self._long) / _MANY)
         now_us = self.clock()
-        with self.connection.transaction():
+        with self._transaction(now_us):
             while self._long and time.monotonic() < give_up:
                 self._forget(self._long.pop(), now_us)
 
@@ -269,9 +329,9 @@ class Session:
         """Read what is stored, some wearers at a time, and decide as of now."""
         for start in range(0, len(wearers), _AT_ONCE):
             some, now_us = wearers[start : start + _AT_ONCE], self.clock()
-            with self.connection.transaction():
+            with self._transaction(now_us):
                 self.monitor.recall(some, now_us)
-                alerts.store.restore(self.connection, self.ledger, some)
+                self._restore(some)
                 self._settle(some, now_us)
                 for wearer in some:
                     self._forget(wearer, now_us)
@@ -293,7 +353,11 @@ class Session:
             self.ledger.forget(wearer)
             self._to_recall.pop(wearer, None)
         if wearers:
-            alerts.store.restore(self.connection, self.ledger, wearers)
+            self._restore(wearers)
+
+    def _restore(self, wearers: Sequence[str]) -> None:
+        closed_us = {w: self._horizons.closed_us(w) for w in wearers if w in self._horizons.of}
+        alerts.store.restore(self.connection, self.ledger, wearers, closed_us)
 
     def _load_conditions(self) -> Conditions:
         return configuration.load(self.connection, self._settings.filter_settings, self._settings.default_plan)

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alerts.alert import GRADE_ORDER
 from alerts.floods import Thresholds
@@ -16,6 +16,7 @@ from engine.error_model import DEVICE_MODELS, PERCENTILES
 from engine.errors import InputError
 from engine.times import MINUTE_US
 from geofence.check import FilterSettings
+from tagwatch.retention.terms import KINDS, Term, read_term
 
 
 class _Part(BaseModel):
@@ -135,6 +136,69 @@ class Evidence(_Part):
     key: str = ""
 
 
+class Terms(_Part):
+    """For how long each kind of data is kept: days, "N days after the end" of the last activation, or "kept"; unset: what the
+    section above says, and there for good."""
+
+    positions: int | str | None = None
+    raw: int | str | None = None
+    quarantine: int | str | None = None
+    alerts: int | str | None = None
+    matches: int | str | None = None
+    configuration: int | str | None = None
+
+    @field_validator(*KINDS, mode="before")
+    @classmethod
+    def _is_term(cls, value: Any) -> Any:
+        if value is not None:
+            read_term(value)
+        return value
+
+    def term(self, kind: str) -> Term | None:
+        """The term of a kind of data, None where this section says nothing of it."""
+        value = getattr(self, kind)
+        return None if value is None else read_term(value)
+
+
+_AT_THE_END = "0 days after the end"
+
+
+class VoluntaryTerms(Terms):
+    """What a volunteer agreed to ends when the agreement ends."""
+
+    positions: int | str | None = _AT_THE_END
+    raw: int | str | None = _AT_THE_END
+    quarantine: int | str | None = _AT_THE_END
+    alerts: int | str | None = _AT_THE_END
+    matches: int | str | None = _AT_THE_END
+    configuration: int | str | None = _AT_THE_END
+
+
+class Retention(Terms):
+    """The policy: terms of everybody, and of each basis before them. Nothing is erased by it unless `enforce` is true.
+
+    `archives` are the folders of archives in which is erased too.
+    """
+
+    enforce: bool = False
+    archives: list[Path] = []
+    licence: Terms = Terms()
+    bail: Terms = Terms()
+    court_order: Terms = Terms()
+    voluntary: VoluntaryTerms = VoluntaryTerms()
+
+    @model_validator(mode="after")
+    def _says_whether(self) -> Retention:
+        if self.model_fields_set and "enforce" not in self.model_fields_set:
+            raise ValueError("enforce = true, for what the terms say to be done each day, or enforce = false")
+        return self
+
+    def of_basis(self, kind: str, basis: str) -> Term:
+        """The term of a kind of data for who wears a tag on this basis, empty where it is not known."""
+        part = getattr(self, basis.replace(" ", "_")) if basis else self
+        return part.term(kind) or self.term(kind) or Term()
+
+
 class Settings(_Part):
     """All settings; every part and every key has a default."""
 
@@ -149,6 +213,7 @@ class Settings(_Part):
     handling: Handling = Handling()
     console: Console = Console()
     evidence: Evidence = Evidence()
+    retention: Retention = Retention()
 
     @property
     def filter_settings(self) -> FilterSettings:

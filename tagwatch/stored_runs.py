@@ -12,7 +12,7 @@ from crime_match.runs.run import Run
 from crime_match.runs.store import Found, Line, record_making, record_run
 from crime_match.trails import Trails
 from engine.database import Connection
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import SECOND_US
 from engine.wearers import Wearer
 from geofence.store import current

@@ -12,6 +12,9 @@ from crime_match.crimes.crime import Crime
 from crime_match.question import Parameters, Question
 from crime_match.runs.results_links import lines_of
 from engine.fixes import Fixes
+from engine.store.columns import WIDTHS, rows_of
+from engine.store.image import TRAILER, image_of, rows_in
+from engine.store.image_kernels import ascends
 from geofence.curfew import read_curfews
 from geofence.proximity import read_proximities
 from geofence.zone import Circle, read_zones
@@ -61,6 +64,9 @@ def warm() -> int:
     for plan in ("index", "scan"):
         list(match_crimes(trails, [crime], Parameters(), plan=plan))
     list(lines_of(run_of([crime], trails, Parameters()), trails, [crime], Parameters()))
+    rows = rows_of(fixes, fixes.device)
+    assert ascends(fixes.device, fixes.time_us)
+    assert np.array_equal(rows_in(bytes(image_of(rows, WIDTHS)) + TRAILER, len(rows)), rows)
     return len(done.alerts)
 
 

@@ -67,15 +67,17 @@ def supports(connection: Connection, run_id: str, forces: Some, wearers: Some) -
 
 
 def seen_results(
-    connection: Connection, run_id: str, forces: Some, wearers: Some, key: Key | None = None
+    connection: Connection, run_id: str, forces: Some, wearers: Some, key: Key | None = None, *, erased: bool = False
 ) -> Generator[Result]:  # fmt: skip
-    """The results of these wearers at a crime, or at all that may be seen, in the run's order; read in portions."""
+    """The results of these wearers at a crime, or at all that may be seen, in the run's order; read in portions. erased: with
+    the lines that stand in place of erased ones."""
     columns = "number, force, reference, version, wearer, verdict, support, line"
     force, reference = key or (None, None)
     given = _given(run_id, forces, wearers) | {"force": force, "reference": reference}
     with connection.cursor("seen_results") as cursor:
         cursor.itersize = 2_000
-        cursor.execute(f"SELECT {columns}{_OF_RUN}{_OF_CRIME} ORDER BY number".encode(), given)
+        kept = "" if erased else " AND erased IS NULL"
+        cursor.execute(f"SELECT {columns}{_OF_RUN}{_OF_CRIME}{kept} ORDER BY number".encode(), given)
         for row in cursor:
             yield Result(*row)
 

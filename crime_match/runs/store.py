@@ -19,6 +19,7 @@ _AT_ONCE = 256
 """Crimes whose results are written together: what has to be in memory at one time."""
 _CRIME = ("run", "number", "force", "reference", "version", *(f"n_{verdict}" for verdict in VERDICTS), "n_lines")
 _RESULT = ("run", "number", "force", "reference", "version", "wearer", "verdict", "support", "line")
+_ERASED = "SELECT number FROM run_result WHERE run = %s AND erased IS NOT NULL"
 
 
 class Line(NamedTuple):
@@ -104,7 +105,8 @@ def record_making(connection: Connection, run_id: str, made_us: int, made_by: st
 
 
 def results_of(connection: Connection, run_id: str) -> Generator[Result]:
-    """The results of a run in its order, read in portions within the caller's transaction."""
+    """The results of a run in its order, read in portions within the caller's transaction; in place of those that were erased
+    stand lines that say so."""
     with connection.cursor("run_results") as cursor:
         cursor.itersize = 2_000
         cursor.execute(f"SELECT {', '.join(_RESULT[1:])} FROM run_result WHERE run = %s ORDER BY number", [run_id])
@@ -129,7 +131,7 @@ def placed_at(connection: Connection, run_id: str, force: str, reference: str) -
     """Who is placed at a crime by a run, and the line that says it."""
     return connection.execute(
         "SELECT wearer, line FROM run_result WHERE run = %s AND force = %s AND reference = %s AND verdict = 'placed'"
-        " ORDER BY number",
+        " AND erased IS NULL ORDER BY number",
         [run_id, force, reference],
     ).fetchall()
 
@@ -159,12 +161,13 @@ def _require_same(connection: Connection, run_id: str, asked: tuple[Any, ...], r
     if held != asked:
         raise StoreError(f"run {run_id} is recorded with another algorithm, other parameters or other inputs")
     stored = connection.execute(f"SELECT {', '.join(_CRIME[2:])} FROM run_crime WHERE run = %s ORDER BY number", [run_id])
+    erased = {row[0] for row in connection.execute(_ERASED, [run_id])}
     with closing(results_of(connection, run_id)) as lines:
         for one, crime in zip_longest(results, stored):
             if one is None or crime is None or _crime_row(one) != crime:
                 raise _other(run_id, crime[:2] if crime else (one.force, one.reference))
             for row in _result_rows(one):
-                if (line := next(lines, None)) is None or line[1:] != row:
+                if (line := next(lines, None)) is None or (line.number not in erased and line[1:] != row):
                     raise _other(run_id, row[:2], row[3])
 
 

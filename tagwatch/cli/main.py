@@ -13,11 +13,13 @@ from tagwatch.cli import (
     configure,
     crimes,
     deliver,
+    disclose,
     evidence,
     handle,
     match,
     operate,
     question,
+    retention,
     review,
     runs,
     serve,
@@ -44,10 +46,14 @@ for name in ("zones", "curfews", "proximities", "activations", "wearers", "teams
 app.add_typer(crimes.crimes, name="crimes")
 app.add_typer(runs.runs, name="runs")
 app.add_typer(evidence.evidence, name="evidence")
+app.add_typer(disclose.disclose, name="disclose")
 app.add_typer(handle.alerts, name="alerts")
 app.add_typer(deliver.outbox, name="outbox")
 app.add_typer(users.users, name="users")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(retention.retention, name="retention")
+app.add_typer(retention.hold, name="hold")
+app.command()(retention.erase)
 app.add_typer(operate.db, name="db")
 app.command()(operate.doctor)
 

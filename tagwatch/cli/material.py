@@ -92,7 +92,7 @@ def _from_database(given: Given, parameters: Parameters, connection: Connection)
     from crime_match.crimes.store import crimes, key_of
     from crime_match.runs.results_csv import People
     from engine.fixes import concat
-    from engine.store import FixStore
+    from engine.store.fixes import FixStore
     from tagwatch import configuration
     from tagwatch.cli.trails import tell_no_fixes
     from tagwatch.matching import trails_of

@@ -23,13 +23,32 @@ def init(config: Config = None) -> None:
     say(f"{count} migrations applied" if count else "the schema is up to date")
 
 
+@db.command("upkeep")
+def upkeep(config: Config = None) -> None:
+    """Summarise the hours that are over and compress old days at once, as the service does every ten minutes; one line of
+    JSON."""
+    import json
+
+    from engine import database
+    from engine.times import SECOND_US, system_clock, to_iso
+    from tagwatch.session import SCHEMAS
+    from tagwatch.settings import read_settings
+    from tagwatch.upkeep import keep_up
+
+    with database.connect(read_settings(config).database.url) as connection:
+        database.require_schema(connection, SCHEMAS)
+        done = keep_up(connection, system_clock())
+    told = {"summarised_until": to_iso(done.until_s * SECOND_US), "stale": done.n_stale, "compressed": done.n_compressed}
+    print(json.dumps(told))
+
+
 @db.command("status")
 def status(config: Config = None) -> None:
     """Versions, missing migrations and counts, as one line of JSON; exit code 1 where a migration is missing."""
     import json
 
     from engine import database
-    from engine.store import FixStore
+    from engine.store.fixes import FixStore
     from ingest.store import count_quarantine
     from tagwatch.session import SCHEMAS
     from tagwatch.settings import read_settings

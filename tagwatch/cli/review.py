@@ -150,7 +150,7 @@ def _sides_from_database(
 ) -> Sides:
     """The same from the database: what it holds, and that with the changed files in the place of its own."""
     from engine import database
-    from engine.store import FixStore
+    from engine.store.fixes import FixStore
     from engine.times import DAY_US, system_clock
     from ingest.activation_files import read_activations
     from tagwatch import configuration

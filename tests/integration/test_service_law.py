@@ -22,7 +22,7 @@ import pytest
 from alerts.alert import to_json
 from engine import database
 from engine.fixes import ABSENT, SOURCES, Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from ingest.mqtt import Subscriber
 from ingest.raw_verify import verify
 from tagwatch import configuration

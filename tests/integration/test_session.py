@@ -13,7 +13,7 @@ import pytest
 
 from alerts.alert import to_json
 from engine import database
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import HOUR_US, MINUTE_US, SECOND_US, parse_time, to_iso
 from ingest.message import Message
 from ingest.raw_log import RawLog

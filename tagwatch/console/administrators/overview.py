@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from engine.database import Connection
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import to_iso
 from geofence.store import current, versions
 from tagwatch.access.audit_search import Search, found_rows

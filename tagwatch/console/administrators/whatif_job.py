@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.activations import Activations
 from engine.errors import InputError
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US
 from tagwatch.configuration import load
 from tagwatch.console.administrators.change import Change

@@ -46,8 +46,9 @@ def _parts(office: Office, caller: Caller, run: SeenRun, form: str) -> Iterator[
     reach = reach_of(caller)
     with office.database.reading() as connection:
         crimes = [one for one in run_crimes(connection, run.id) if caller.scope.holds_force(one.force)]
-        with closing(seen_results(connection, run.id, *reach)) as results:
-            if form == "jsonl" and reach == (None, None):
+        every = form == "jsonl" and reach == (None, None)
+        with closing(seen_results(connection, run.id, *reach, erased=every)) as results:
+            if every:
                 yield from kept_lines(crimes, results, counted=bool(run.parameters.get("counted")))
             elif form == "jsonl":  # the sums of the run count wearers who may not be seen
                 yield from (result.line.encode() + b"\n" for result in results)

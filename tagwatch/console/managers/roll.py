@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from engine.database import Connection
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.wearers import Wearer
 from tagwatch.access.people import People
 from tagwatch.access.scope import Scope

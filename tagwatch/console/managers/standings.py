@@ -18,7 +18,7 @@ from alerts.compliance import Period
 from engine.activations import Activations
 from engine.database import Connection
 from engine.errors import InputError
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, MINUTE_US, Clock, to_datetime
 from engine.wearers import Wearer
 from geofence.schedule import read_date, time_zone

@@ -19,7 +19,7 @@ from engine.activations import Activations
 from engine.database import Connection
 from engine.fixes import Fixes
 from engine.flags import WEIGHTLESS
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import HOUR_US, SECOND_US
 from tagwatch.console.managers.trail_window import Window
 from tagwatch.console.managers.worn import worn_by

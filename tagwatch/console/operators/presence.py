@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from engine.database import Connection
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, from_datetime, to_datetime
 from engine.trail import Trail
 from geofence.curfew import Curfew

@@ -12,7 +12,7 @@ from crime_match.crimes.store import File, import_crimes
 from engine.activations import Activation, Activations
 from engine.database import Connection
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, MINUTE_US, parse_time
 from engine.wearers import Wearer
 from tagwatch import configuration

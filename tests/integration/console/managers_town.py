@@ -11,7 +11,7 @@ from alerts.store import write_entries
 from engine.activations import Activation, Activations
 from engine.database import Connection
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, SECOND_US
 from engine.wearers import Wearer
 from tagwatch import configuration

@@ -10,7 +10,7 @@ from alerts.alert import GRADES, Alert, AlertFix
 from alerts.ledger import Entry, Ledger, Version
 from engine.activations import Activations
 from engine.database import Connection
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import MINUTE_US, parse_time, to_iso
 from tagwatch import configuration
 from tagwatch.channels import routing_of

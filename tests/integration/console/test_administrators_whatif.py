@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.database import connect
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, MINUTE_US
 from tagwatch.access import audit
 from tests.integration.console.administrators_scene import (

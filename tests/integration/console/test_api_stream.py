@@ -13,7 +13,7 @@ import pytest
 from engine.activations import Activation, Activations
 from engine.database import Connection, connect
 from engine.fixes import Fixes
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, MINUTE_US, parse_time, to_iso
 from engine.wearers import Wearer
 from tagwatch import configuration

@@ -13,7 +13,7 @@ import pytest
 
 from engine.activations import Activation
 from engine.database import connect
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_time, to_iso
 from engine.wearers import Wearer
 from tagwatch.access import audit

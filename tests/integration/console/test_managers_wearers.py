@@ -14,7 +14,7 @@ import pytest
 from alerts.compliance import Period
 from engine.activations import Activation
 from engine.database import connect
-from engine.store import FixStore
+from engine.store.fixes import FixStore
 from engine.times import DAY_US, HOUR_US, MINUTE_US
 from engine.wearers import Wearer
 from tagwatch import configuration

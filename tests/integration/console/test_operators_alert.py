@@ -293,8 +293,8 @@ def test_ingest_tells_of_silence_and_quarantine(
     device, wearer = connection.execute(  # type: ignore[misc]
         "SELECT content->>'device', content->>'wearer' FROM configuration WHERE kind = 'activation' AND content->>'to_us' = ''"
         " ORDER BY 1 LIMIT 1").fetchone()  # fmt: skip
-    connection.execute("DELETE FROM fix USING device d WHERE d.device_id = fix.device_id AND d.name = %s AND time > %s",
-                       [device, to_datetime(TOWN_US - 5 * HOUR_US)])  # fmt: skip
+    connection.execute("DELETE FROM fix USING device d WHERE d.device_id = fix.device_id AND d.name = %s AND time_s > %s",
+                       [device, (TOWN_US - 5 * HOUR_US) // 1_000_000])  # fmt: skip
     connection.execute(
         "INSERT INTO quarantine (received, topic, device, payload, reason, field, value, expected)"
         " SELECT %s, 't', 'T1', '', 'no <time>', '', '', '' FROM generate_series(1, 7)", [to_datetime(TOWN_US - HOUR_US)],

@@ -1,0 +1,2 @@
+DROP INDEX run_result_wearer;
+ALTER TABLE run_result DROP COLUMN erased;

@@ -1,0 +1,1 @@
+"""Who was near, from the database: whom the hourly summaries settle, and what is read of the others."""

@@ -1,0 +1,1 @@
+"""Retention: for how long what is kept of whom, what a legal hold keeps, and how data are erased by policy and on order."""
