@@ -18,7 +18,7 @@ from engine.database import Connection
 from engine.fixes import ABSENT
 from engine.store.image import NULL, copy_out
 from engine.store.summary import SUMMARY_COLUMNS, summary_query
-from engine.store.turn import HOUR_S
+from engine.store.turn import HOUR_S, locked
 
 DAY_S = 86_400
 
@@ -105,13 +105,12 @@ class HourSummaries:
         """
         until_s = until_s // HOUR_S * HOUR_S
         with self.connection.transaction():
-            row = self.connection.execute("SELECT until_s FROM fix_writer FOR UPDATE").fetchone()
-            assert row is not None
+            *_, trusted_s = locked(self.connection)
             self.connection.execute("UPDATE fix_writer SET announced_s = greatest(announced_s, %s)", [until_s])
             stale = self.connection.execute("SELECT device_id, hour_s, mark FROM fix_hour_stale").fetchall()
         maker = _Maker(self.connection)
-        maker.hours({hour_s for _, hour_s, _ in stale if hour_s < row[0]}, [(d, h) for d, h, _ in stale if h < row[0]])
-        maker.span(row[0], until_s)
+        maker.hours({hour_s for _, hour_s, _ in stale if hour_s < trusted_s}, [(d, h) for d, h, _ in stale if h < trusted_s])
+        maker.span(trusted_s, until_s)
         with self.connection.transaction():
             self.connection.execute(
                 "DELETE FROM fix_hour_stale s USING unnest(%s::integer[], %s::bigint[], %s::bigint[])"

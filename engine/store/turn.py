@@ -22,6 +22,7 @@ _COMPRESS = (
     "SET LOCAL timescaledb.enable_direct_compress_copy = on",
     "SET LOCAL timescaledb.direct_compress_copy_tuple_sort_limit = 500000",
 )
+_LOCK = "SELECT holder, announced_s, until_s FROM fix_writer FOR UPDATE"
 _NEWEST = (
     "SELECT n.device_id, f.time_s * 1000000 + f.rest_us FROM unnest(%s::integer[]) n (device_id) CROSS JOIN LATERAL"
     " (SELECT time_s, rest_us FROM fix WHERE fix.device_id = n.device_id ORDER BY time_s DESC, rest_us DESC LIMIT 1) f"
@@ -37,6 +38,16 @@ _MARK_SPAN = (
 )
 
 
+def locked(connection: Connection) -> tuple[str, int, int]:
+    """Who wrote fixes last, from when on writers need not mark hours, and until when summaries are trusted [s]; locked."""
+    row = connection.execute(_LOCK).fetchone()
+    if row is None:  # somebody emptied the table: nothing that rests on it is believed from now on
+        connection.execute("INSERT INTO fix_writer DEFAULT VALUES ON CONFLICT DO NOTHING")
+        row = connection.execute(_LOCK).fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
 class Turn:
     """One writer of fixes; between two of its turns nobody else wrote, or it knows nothing."""
 
@@ -47,12 +58,10 @@ class Turn:
 
     def take(self) -> None:
         """Wait until no other transaction writes fixes; none does before this one ends."""
-        row = self._connection.execute("SELECT holder, announced_s FROM fix_writer FOR UPDATE").fetchone()
-        assert row is not None
-        if row[0] != self._name:
+        holder, self._announced_s, _ = locked(self._connection)
+        if holder != self._name:
             self._newest_us.clear()
             self._connection.execute("UPDATE fix_writer SET holder = %s", [self._name])
-        self._announced_s = row[1]
 
     def newest_us(self, device_id: NDArray[np.int32]) -> NDArray[np.int64]:
         """The time of the newest stored fix of each of these devices, or a later one; (n,) [us], NEVER_US where none is."""

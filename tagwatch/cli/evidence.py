@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,6 +94,9 @@ def build(
     pack = packs.build(about, record, signer, base)
     with output(out) as file:
         file.write(pack)
+    if not trails:
+        told = {"crime": about.crime.reference, "force": about.crime.force, "run": about.run.id, "file": Path(out).name}
+        _note_written(config, wearer, reason, case, told | {"sha256": sha256(pack).hexdigest()})
     carried = f" ({about.match['support']})" if about.match["support"] else ""
     say(
         f"{about.crime.reference}, {wearer}: {about.verdict}{carried}; {len(about.trail.fixes):,} fixes; run {about.run.id}"
@@ -216,6 +220,16 @@ def _from_files(reference: str, force: str | None, wearer: str, parameters: Para
             )
         matched = matched_in(found.trails, mine[0], wearer, parameters)
         return Found(matched, found.trails, parameters, person_of(wearer, found.people), {}, trace_in_files(files, tz))
+
+
+def _note_written(config: Path | None, wearer: str, reason: str, case: str, told: dict[str, str]) -> None:
+    """The pack into the audit log, so that an erasure can name it."""
+    from tagwatch.access.by_command import log_change
+    from tagwatch.cli.crimes import connected
+
+    with connected(config) as connection:
+        log_change(connection, "evidence written", wearer, reason=reason, case_ref=case, **told)
+        connection.commit()
 
 
 def _from_database(

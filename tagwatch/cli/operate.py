@@ -142,4 +142,5 @@ def _raw_log(config: Any) -> str:
         raise StoreError(f"{folder}: {len(found.faults)} faults in the chain, the first: {found.faults[0]}")
     roots = f"{found.n_rooted} days have a root, {found.n_signed} of them signed"
     lacking = f", {len(found.unrooted)} closed days have none" if found.unrooted else ""
-    return f"{folder}: {found.n_messages:,} messages, the chain holds; {roots}{lacking}"
+    erased = f"; {found.n_erased:,} erased by order, {found.n_partly:,} of them in part" if found.n_erased else ""
+    return f"{folder}: {found.n_messages:,} messages, the chain holds; {roots}{lacking}{erased}"

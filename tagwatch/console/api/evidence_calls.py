@@ -54,7 +54,7 @@ def build_evidence(
     case_ref = asked.case_ref or asked.reference
     office.log(caller, "evidence built", asked.wearer, reason=asked.reason, case_ref=case_ref, **detail)
     job = office.jobs.start(
-        caller, "evidence", f"Evidence pack: {asked.reference}, {asked.wearer}", partial(make_pack, office, about),
+        caller, "evidence", f"Evidence pack: {asked.reference}, {asked.wearer}", partial(make_pack, office, caller, about),
         action="evidence downloaded", subject=asked.wearer,
     )  # fmt: skip
     return accepted(request, job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from hashlib import sha256
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Request, UploadFile
@@ -76,7 +77,7 @@ def build(request: Request, office: Here, caller: Builds, texts: Texts) -> Respo
     detail = {"run": about.run, "crime": reference, "force": force}
     office.log(caller, "evidence built", wearer, reason=reason, case_ref=fields.text("case_ref") or reference, **detail)
     job = office.jobs.start(
-        caller, "evidence", f"Evidence pack: {reference}, {wearer}", partial(make_pack, office, about),
+        caller, "evidence", f"Evidence pack: {reference}, {wearer}", partial(make_pack, office, caller, about),
         action="evidence downloaded", subject=wearer,
     )  # fmt: skip
     return RedirectResponse(f"/jobs/{job.id}", 303)
@@ -132,7 +133,7 @@ def told_of(connection: Connection, caller: Caller, about: About) -> str | None:
     return None
 
 
-def make_pack(office: Office, about: About, progress: Progress) -> Result:
+def make_pack(office: Office, caller: Caller, about: About, progress: Progress) -> Result:
     """The pack about a crime and a wearer, as the work of a job; InputError where the match does not come out again."""
     from crime_match.evidence.build import build as build_pack  # takes 0.5 s to import
     from crime_match.evidence.signing.keys import password_of, read_key
@@ -149,6 +150,10 @@ def make_pack(office: Office, about: About, progress: Progress) -> Result:
     case, record = case_of(made, timezone=about.timezone, signer=signer.name if signer else "")
     progress(0.5, "Drawing the maps, writing report and statement")
     pack = build_pack(case, record, signer)
+    office.log(
+        caller, "evidence written", about.wearer, case_ref=about.reference, crime=about.reference, force=about.force,
+        run=case.run.id, file=_name(about), sha256=sha256(pack).hexdigest(),
+    )  # fmt: skip
     told = f"{case.verdict}{f' ({support})' if (support := case.match['support']) else ''}"
     stale = " STALE: the crime has changed since it was matched." if case.stale else ""
     unsigned = "" if signer else " THE PACK IS NOT SIGNED."
