@@ -17,7 +17,7 @@ from benchmarks.servers import postgres
 
 RESULTS = Path(__file__).parent / "results"
 ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory", "match")
-WITH_SERVERS = ("store", "service", "latency", "late", "console")
+WITH_SERVERS = ("store", "years", "service", "latency", "late", "console")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ _MARK = (
 
 def drop_before(connection: Connection, instant_us: int) -> int:
     """Drop the days that end at or before an instant, whoever's fixes are in them; returns how many fixes that were. Their
-    hours are stale then. The connection must not be in a transaction; nothing where the store is a plain table.
+    hours are stale then. Nothing where the store is a plain table.
     """
     if not is_on(connection):
         return 0

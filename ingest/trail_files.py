@@ -7,7 +7,7 @@ import hashlib
 import re
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.archive.groups import is_archived, read_rows
+from engine.archive.manifest import is_archive
+from engine.archive.reader import Archive
 from engine.errors import InputError
 from engine.fixes import Fixes, concat
 from ingest.csv_table import table_of
@@ -27,7 +30,7 @@ from ingest.moj_columns import is_moj
 from ingest.moj_positions import read_positions
 from ingest.nmea_trail import read_nmea
 from ingest.owntracks_rec import read_rec
-from ingest.parquet_trail import read_parquet
+from ingest.parquet_trail import ParquetTrail, is_parquet, read_parquet
 
 KINDS = "CSV, Parquet, GPX, NMEA 0183, OwnTracks .rec or JSON, GeoJSON points or MoJ position CSV, plain or gzip"
 _HEAD = 1 << 16
@@ -55,8 +58,11 @@ def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault |
     """The fixes of one file (`-` is standard input) in the order of the file; `tz` is the zone of times without one.
 
     Faulty rows: the first is raised as an InputError that says how many more there are; with `on_fault`, each is
-    handed to it as a Fault and the good rows are returned. A file of another kind always raises InputError.
+    handed to it as a Fault and the good rows are returned. A file of another kind always raises InputError. The folder of an
+    archive is taken too: its fixes by device and time.
     """
+    if is_archive(path):
+        return Archive(path).read()
     name, data = read_bytes(path)
     faults = Faults(name, on_fault)
     fixes = _read(data, faults, name, tz)
@@ -74,6 +80,28 @@ def read_trail_traced(path: str | Path, tz: ZoneInfo | None = None, on_fault: On
     numbers = np.fromiter(chain.from_iterable(rows), np.int64)
     assert len(numbers) == len(fixes), "a reader that does not say which rows it kept"
     return Traced(fixes, numbers, hashlib.sha256(data).hexdigest())
+
+
+def read_pieces(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Iterator[Fixes]:
+    """The same fixes in pieces; of a Parquet file and of an archive no more is held than one of them."""
+    if is_archive(path):
+        archive = Archive(path)
+        yield from map(archive.day, archive.manifest.days)
+    elif is_parquet(path) and not is_archived(path):
+        faults = Faults(str(path), on_fault)
+        trail = ParquetTrail(path, str(path), tz)
+        yield from (fixes for _, fixes in trail.pieces(0, len(trail), faults))
+        faults.settle()
+    else:
+        yield read_trail(path, tz, on_fault)
+
+
+def files_of(path: str | Path) -> dict[str, str | Path]:
+    """The files that a trail's path stands for, by their names: of an archive's folder those of its days."""
+    if not is_archive(path):
+        return {Path(path).name: path}
+    archive = Archive(path)
+    return {file.path: archive.folder / file.path for file in archive.manifest.files}
 
 
 def hash_of(path: str | Path) -> str:
@@ -118,7 +146,7 @@ def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
     if not head:
         raise InputError("an empty file", place=name, expected=KINDS)
     if head.startswith(b"PAR1"):
-        return read_parquet(data, faults, tz)
+        return _read_archived(data, faults) if is_archived(data) else read_parquet(data, faults, tz)
     if head.startswith(b"<"):
         tag = _XML_TAG.search(re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL))
         if tag is None or tag[1] != b"gpx":
@@ -138,6 +166,13 @@ def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
     if b"\0" in head:
         raise InputError("a binary file (or text in UTF-16), not a trail", place=name, expected=KINDS)
     return read_csv(data, faults, tz)
+
+
+def _read_archived(data: bytes, faults: Faults) -> Fixes:
+    """One file of an archive, by itself, in the order of its rows."""
+    fixes = read_rows(data, faults.file)
+    faults.keep(range(1, len(fixes) + 1))
+    return fixes
 
 
 def _columns(head: bytes) -> set[str]:

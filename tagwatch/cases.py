@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +23,7 @@ from crime_match.verdicts import PLACED
 from engine.errors import InputError
 from engine.fixes import Fixes
 from engine.times import SECOND_US
-from ingest.trail_files import read_trail_traced
+from ingest.trail_files import files_of, read_trail_traced
 from tagwatch.evidence import match_in, record_of
 from tagwatch.matching import match_crimes, presence_about, run_of
 
@@ -121,10 +120,11 @@ def trace_in_files(paths: Sequence[str], tz: str | None) -> Trace:
         for path in paths:
             if path == "-":
                 return [], {}
-            traced = read_trail_traced(path, ZoneInfo(tz) if tz else None, lambda fault: None)
-            for identity, row in zip(_identities(traced.fixes), traced.rows.tolist(), strict=True):
-                if identity in wanted:
-                    found.setdefault(identity, Origin(Path(path).name, traced.sha256, row))
+            for name, file in files_of(path).items():
+                traced = read_trail_traced(file, ZoneInfo(tz) if tz else None, lambda fault: None)
+                for identity, row in zip(_identities(traced.fixes), traced.rows.tolist(), strict=True):
+                    if identity in wanted:
+                        found.setdefault(identity, Origin(name, traced.sha256, row))
         return [found.get(identity) for identity in _identities(fixes)], {}
 
     return trace

@@ -19,6 +19,7 @@ import numpy as np
 from alerts.alert import Alert
 from alerts.ledger import Ledger, Version
 from engine.activations import Activations
+from engine.archive.groups import is_archived
 from engine.errors import TagwatchError
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
@@ -62,7 +63,7 @@ def replay_file(
 ) -> Replayed | None:  # fmt: skip
     """The ledger of a Parquet trail that never is in memory as a whole, as of an instant (default: the newest time of fixes
     and events). None where the file has to be read as a whole: see `survey`."""
-    if not is_parquet(path):
+    if not is_parquet(path) or is_archived(path):
         return None
     trail = ParquetTrail(path, path)
     found = survey(trail, as_of_us)

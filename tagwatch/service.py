@@ -20,6 +20,7 @@ from engine.times import Clock, system_clock
 from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.raw_log import RawLog
+from tagwatch.retention.daily import Daily
 from tagwatch.rooting import Rooting
 from tagwatch.session import SCHEMAS, Counts, Session
 from tagwatch.settings import Settings
@@ -47,7 +48,7 @@ class Service:
         self._on_ready = on_ready
         self._failures = 0
         self._rooting = Rooting(settings.raw_log.folder, settings.raw_log.key)
-        self._upkeep = Upkeep(settings.database.url, _keep_up)
+        self._upkeep = Upkeep(settings.database.url, _keep_up, Daily(settings))
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start.

@@ -23,6 +23,7 @@ from engine import database
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from engine.store.fixes import FixStore
+from engine.store.imports import imports_since
 from engine.times import Clock, parse_time, to_iso
 from geofence.store import last_number
 from ingest.message import Message
@@ -86,6 +87,7 @@ class Session:
         with self.connection.transaction():
             self._horizons = read_horizons(self.connection)
             self._number = last_number(self.connection)
+            self._import, _ = imports_since(self.connection, 0)
             self._routing = self._load_routing()
             self.monitor = Monitor(self._load_conditions(), self._recall, (self.store.holds, self.store.holds_events))
             self.ledger, self._seq = alerts.store.new_ledger(self.connection)
@@ -249,6 +251,7 @@ class Session:
 
     def _refresh(self, now_us: int) -> None:
         self._revise(now_us)
+        self._take_over_imports()
         wearers = {w for w in self._prolonged if any(e.alert.active for e in self.ledger.entries(w))}
         self._prolonged.clear()
         taken = self.monitor.take(Fixes.empty(), now_us)  # what was dated ahead and whose time has come
@@ -259,6 +262,18 @@ class Session:
         give_up = time.monotonic() + _BUDGET_S
         while self._to_recall and time.monotonic() < give_up:
             self._recall_some(now_us)
+
+    def _take_over_imports(self) -> None:
+        """Have wearers read from the store again of whom an import has stored something; a lock keeps imports in order."""
+        self._import, devices = imports_since(self.connection, self._import)
+        if not devices:
+            return
+        rows = self.monitor.conditions.activations.rows
+        wearers = {row.wearer for row in rows if row.device in devices} if rows else devices
+        self.monitor.reread(wearers)
+        self._to_recall |= dict.fromkeys(sorted(wearers))
+        self._causes |= dict.fromkeys(wearers, "imported fixes")
+        log.info("import taken over", wearers=len(wearers))
 
     def _move_horizons(self, now_us: int) -> None:
         """Take over horizons that were moved. Of whom anything from before them is in memory is read from the store again, at

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.archive.chunks import Encoding, Leaf, Type, Values
-from engine.archive.kernels import fill_units_e7
+from engine.archive.kernels import fill_by_code, fill_units_e7
 from engine.fixes import ABSENT, SOURCE_NAMES, SOURCES, Fixes
 
 _DELTAS, _STREAMS, _CODES = Encoding.DELTA_BINARY_PACKED, Encoding.BYTE_STREAM_SPLIT, Encoding.RLE_DICTIONARY
@@ -28,8 +28,8 @@ LEAVES = {
     "altitude_cm": Leaf(("altitude_cm",), Type.INT32, _CODES, 18, optional=True),
     "hdop_c": Leaf(("hdop_hundredths",), Type.INT32, _CODES, 18, optional=True),
     "satellites": Leaf(("satellites",), Type.INT32, _CODES, 18, optional=True),
-    "battery_pct": Leaf(("battery_percent",), Type.INT32, _DELTAS, 18, optional=True),
-    "received_s": Leaf(("received",), Type.INSTANT_MS, _DELTAS, 19),
+    "battery_pct": Leaf(("battery_percent",), Type.INT32, _DELTAS, 15, optional=True),
+    "received_s": Leaf(("received",), Type.INSTANT_MS, _DELTAS, 17),
 }
 """Each column of `Fixes` as it is in the files."""
 TEXTS = ("device", "source")
@@ -104,7 +104,9 @@ def _units(name: str, table: Any) -> NDArray[Any]:
         return units(np.asarray(column.field(path[1])))
     if name == "source":
         codes, names = codes_of(table[path[0]])
-        return np.array([_source(text) for text in names], np.int32)[codes]
+        found = np.empty(len(codes), np.int32)
+        fill_by_code(np.array([_source(text) for text in names], np.int32), codes, found)
+        return found
     if kind in (Type.INSTANT_MS, Type.INSTANT_US):
         whole = np.asarray(column.view(pa.int64()), np.int64)
         return whole // 1000 if name == "received_s" else whole

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.archive import parquet
 from engine.archive.columns import LEAVES, geo_of, values_of
+from engine.archive.groups import CREATED_BY
 from engine.archive.manifest import DayFile
 from engine.archive.order import by_place
 from engine.archive.staging import hash_of, sync
@@ -18,7 +19,6 @@ from engine.times import DAY_US, to_datetime, to_iso
 ROWS_A_GROUP = 131_072
 """Fewer make the fixes of a place quicker to find, more make the file smaller: the decision record has the figures."""
 ROWS_A_FILE = 32 * ROWS_A_GROUP
-_CREATED_BY = "tagwatch version 1"
 _SAYS = (
     "Positions of GPS tags, each once; units are in the names, geometry is longitude and latitude (CRS 84), null: not told"
 )
@@ -58,7 +58,7 @@ def _write(folder: Path, name: str, rows: Fixes) -> DayFile:
     box_e7 = [int(c.min()) for c in places] + [int(c.max()) for c in places]
     about = {"geo": geo_of(box_e7), "description": _SAYS}
     with path.open("wb") as file:
-        parquet.write(file, [*LEAVES.values()], map(values_of, _parts(rows, ROWS_A_GROUP)), about, _CREATED_BY)
+        parquet.write(file, [*LEAVES.values()], map(values_of, _parts(rows, ROWS_A_GROUP)), about, CREATED_BY)
         sync(file)
     first, last = (to_iso(int(edge)) for edge in (rows.time_us.min(), rows.time_us.max()))
     return DayFile(name, hash_of(path), path.stat().st_size, len(rows), first, last, box_e7)

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from engine.archive.columns import LEAVES, TEXTS, codes_of, columns_of, paths_of
 from engine.errors import InputError
+from engine.fixes import NAMES, Fixes, concat
 from engine.times import from_datetime
 
+CREATED_BY = "tagwatch version 1"
+"""What a file of an archive says of its writer."""
 Box = tuple[int, int, int, int]
 """West, south, east, north [1e-7 degree]; all four edges belong to it."""
 
@@ -54,11 +57,12 @@ class Group(NamedTuple):
 class GroupFile:
     """A Parquet file of an archive, opened."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputError where it is missing or not readable."""
-        self._path = path
+    def __init__(self, source: Path | bytes, name: str = "") -> None:
+        """`source` is its path or its bytes, `name` what messages call it. InputError where it is missing or not readable."""
+        self._name = name or str(source)
         try:
-            self._file = pq.ParquetFile(pa.memory_map(str(path)), read_dictionary=[*TEXTS])
+            opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.memory_map(str(source))
+            self._file = pq.ParquetFile(opened, read_dictionary=[*TEXTS])
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None
         self._at = {path: k for k, path in enumerate(paths_of(LEAVES))}
@@ -101,4 +105,19 @@ class GroupFile:
         return True
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"cannot be read: {str(error).splitlines()[0][:120]}", place=str(self._path))
+        return InputError(f"cannot be read: {str(error).splitlines()[0][:120]}", place=self._name)
+
+
+def is_archived(source: str | Path | bytes) -> bool:
+    """Whether a Parquet file, or its bytes, is one of an archive."""
+    try:
+        opened = pa.BufferReader(source) if isinstance(source, bytes) else str(source)
+        return bool(pq.read_metadata(opened).created_by == CREATED_BY)
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def read_rows(source: bytes, name: str) -> Fixes:
+    """The fixes of one file of an archive in the order of its rows. InputError where it is damaged."""
+    groups = GroupFile(source, name).all(NAMES)
+    return concat([Fixes.of(group.devices, **group.columns) for group in groups])

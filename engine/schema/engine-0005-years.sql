@@ -75,6 +75,12 @@ CREATE TABLE fix_hour_stale (
     PRIMARY KEY (device_id, hour_s)
 );
 
+-- What an import stored beside the running service, which takes it over from here.
+CREATE TABLE fix_import (
+    number  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    devices text[] NOT NULL
+);
+
 CREATE FUNCTION fix_longest_gap_s(times_us bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce((max(b - a) + 999999) / 1000000, 0) FROM unnest(times_us[:cardinality(times_us) - 1], times_us[2:]) u (a, b)
 $$;

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from engine.database import Connection
 
+_LASTING = "SELECT name, device_id, age(xmin) > 0 FROM device WHERE name = ANY(%s)"
+"""Whether a number was given before this transaction: one that was given in it is gone when it is rolled back."""
+
 
 class Devices:
     """The names and numbers of devices; a number is given when something of a device is first stored."""
@@ -21,19 +24,18 @@ class Devices:
     def ids_of(self, names: Sequence[str]) -> Iterable[int]:
         """The numbers of these devices, in order; those that are new get one."""
         unknown = sorted({name for name in names if name not in self._ids})
+        found: dict[str, int] = {}
         if unknown:
             self.connection.execute("INSERT INTO device (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [unknown])
-            self._ids |= self.known_ids(unknown)
-        return (self._ids[name] for name in names)
+            rows = self.connection.execute(_LASTING, [unknown]).fetchall()
+            found = {name: number for name, number, _ in rows}
+            self._ids |= {name: number for name, number, is_lasting in rows if is_lasting}
+        return (found[name] if name in found else self._ids[name] for name in names)
 
     def known_ids(self, names: Iterable[str]) -> dict[str, int]:
         """The numbers of those of these devices that have one."""
         rows = self.connection.execute("SELECT name, device_id FROM device WHERE name = ANY(%s)", [sorted(set(names))])
         return dict(rows.fetchall())
-
-    def forget_devices(self) -> None:
-        """Forget device numbers: after a rollback those given in it are not there."""
-        self._ids.clear()
 
     def write_sequences(self, sequences: Mapping[str, tuple[int, int, set[int]]]) -> None:
         """Keep how far each device's sequence is durable: (since, until, numbers beyond it)."""

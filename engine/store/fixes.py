@@ -160,9 +160,10 @@ class FixStore(DeviceEvents):
             )
         ]  # fmt: skip
         order = np.lexsort(keys[::-1])
-        same = np.r_[False, ~np.any([np.diff(key[order]) != 0 for key in keys[:3]], axis=0)]
-        again = np.flatnonzero(same & (order >= len(stored)) & (np.r_[0, order[:-1]] < len(stored)))
-        found[order[again] - len(stored)] = stored.received_s[order[again - 1]]
+        is_new = np.r_[True, np.any([np.diff(key[order]) != 0 for key in keys[:3]], axis=0)]
+        first = order[np.maximum.accumulate(np.where(is_new, np.arange(len(order)), 0))]  # of those that are the same
+        again = np.flatnonzero((order >= len(stored)) & (first < len(stored)))
+        found[order[again] - len(stored)] = stored.received_s[first[again]]
         return found
 
     def _append(self, batch: _Batch) -> None:

@@ -163,11 +163,11 @@ class _Maker:
 
     def _day(self, from_s: int, to_s: int) -> None:
         if self._is_aggregate:
-            self._connection.autocommit = True
+            before, self._connection.autocommit = self._connection.autocommit, True
             self._connection.execute(
                 "CALL refresh_continuous_aggregate('fix_hour', %s::bigint, %s::bigint)", [from_s, to_s]
             )
-            self._connection.autocommit = False
+            self._connection.autocommit = before
             return
         with self._connection.transaction():
             self._connection.execute("DELETE FROM fix_hour WHERE hour_s >= %s AND hour_s < %s", [from_s, to_s])

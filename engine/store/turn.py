@@ -68,8 +68,8 @@ class Turn:
         present, inverse = np.unique(device_id, return_inverse=True)
         unknown = [number for number in present.tolist() if number not in self._newest_us]
         if unknown:
-            self._newest_us |= dict.fromkeys(unknown, NEVER_US)
-            self._newest_us |= dict(self._connection.execute(_NEWEST, [unknown]).fetchall())
+            told = dict(self._connection.execute(_NEWEST, [unknown]).fetchall())
+            self._newest_us |= dict.fromkeys(unknown, NEVER_US) | told  # only when it is known: a query may fail
         return np.array([self._newest_us[number] for number in present.tolist()], np.int64)[inverse]
 
     def note(self, device_id: NDArray[np.int32], time_us: NDArray[np.int64]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from engine.errors import InputError, StoreError, TagwatchError, UnreachableError
 from tagwatch.cli import (
+    archive,
     audit,
     configure,
     crimes,
@@ -54,6 +55,7 @@ app.add_typer(audit.audit, name="audit")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(retention.hold, name="hold")
 app.command()(retention.erase)
+app.add_typer(archive.archive, name="archive")
 app.add_typer(operate.db, name="db")
 app.command()(operate.doctor)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tagwatch.cli.asking import VERDICTS, Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
+from tagwatch.cli.asking import Compatible, MaxSpeed, MinFixes, Only, Pad, Radius, pad_us, verdicts_of
 from tagwatch.cli.options import (
     ActivationsFile,
     Case,
@@ -24,6 +24,7 @@ from tagwatch.cli.options import (
 
 if TYPE_CHECKING:
     from crime_match.match import Match
+    from tagwatch.near import Found
 
 
 def near(
@@ -52,41 +53,39 @@ def near(
     wanted = verdicts_of(only)
     files = [*(trails or []), *(more or [])]
     if files:
-        matches = _from_files(question, files, activations, events, tz, skip_bad, percentile, compatible)
+        found = _from_files(question, files, activations, events, tz, skip_bad, percentile, compatible)
     else:
-        matches = _from_database(question, config, compatible, (reason, case))
-    shown = [m for m in matches if m.verdict in wanted]
+        found = _from_database(question, config, wanted, compatible, (reason, case))
+    shown = [m for m in found.matches if m.verdict in wanted]
     if json:
         for match in shown:
             print(match.to_json())
     else:
         _table(shown)
-    counts = {v: sum(m.verdict == v for m in matches) for v in VERDICTS}
-    supports = {s: sum(m.support == s for m in matches) for s in ("strong", "weak", "cell")}
-    carried = f" ({', '.join(f'{n} {s}' for s, n in supports.items())})" if any(supports.values()) else ""
-    say(", ".join(f"{n} {v}{carried if v == 'placed' else ''}" for v, n in counts.items()))
+    carried = f" ({', '.join(f'{n} {s}' for s, n in found.supports.items())})" if any(found.supports.values()) else ""
+    say(", ".join(f"{n} {v}{carried if v == 'placed' else ''}" for v, n in found.counts.items()))
 
 
 def _from_files(
     question: Any, files: list[str], activations: str | None, events: str | None, tz: str | None, skip_bad: bool,
     percentile: float, compatible: bool,
-) -> list[Match]:  # fmt: skip
+) -> Found:  # fmt: skip
     from engine.activations import Activation
     from ingest.activation_files import read_activations
     from ingest.event_files import read_events
-    from tagwatch.cli.trails import read_fixes, tell_cut_times, tell_no_fixes
-    from tagwatch.near import near_from
+    from tagwatch.cli.trails import read_fixes_about, tell_cut_times, tell_no_fixes
+    from tagwatch.near import found_of, near_from
 
     worn = read_activations(activations) if activations else None
     noticed = read_events(events, zone_of(tz)) if events else []
     plan = Activation("", "", -(2**62), percentile=percentile)
-    fixes = read_fixes(files, tz, skip_bad)
+    fixes = read_fixes_about(files, [question], tz, skip_bad)
     tell_no_fixes(fixes, ", ".join(files))
     tell_cut_times(fixes)
-    return near_from(fixes, question, worn, noticed, plan, compatible=compatible)
+    return found_of(near_from(fixes, question, worn, noticed, plan, compatible=compatible))
 
 
-def _from_database(question: Any, config: Any, compatible: bool, why: tuple[str, str]) -> list[Match]:
+def _from_database(question: Any, config: Any, wanted: tuple[str, ...], compatible: bool, why: tuple[str, str]) -> Found:
     from engine.times import to_iso
     from tagwatch import configuration
     from tagwatch.access.by_command import log_view
@@ -100,7 +99,7 @@ def _from_database(question: Any, config: Any, compatible: bool, why: tuple[str,
         log_view(connection, "near asked", reason=why[0], case_ref=why[1], asked=window)
         conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
         plan = settings.default_plan
-        return near_in_database(connection, question, conditions.activations, plan, compatible=compatible)
+        return near_in_database(connection, question, conditions.activations, plan, only=wanted, compatible=compatible)
 
 
 def _table(matches: list[Match]) -> None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alerts.ledger import Version
+    from crime_match.question import Question
     from engine.fixes import Fixes
-    from ingest.fault import Fault
+    from ingest.fault import Fault, OnFault
 
 ORDERS = ("time", "received")
 
@@ -41,18 +42,45 @@ def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
     """The fixes of all files; bad rows are refused, or left out and told one by one."""
     from ingest.trail_files import read_trails
 
-    if not skip_bad:
-        return read_trails(paths, zone_of(tz))
+    with _left_out(skip_bad) as on_fault:
+        return read_trails(paths, zone_of(tz), on_fault)
+
+
+def read_fixes_about(
+    paths: Sequence[str], questions: Sequence[Question], tz: str | None, skip_bad: bool
+) -> Fixes:  # fmt: skip
+    """The fixes of all files, of archives only those that these questions need."""
+    from engine.archive.manifest import is_archive
+    from engine.archive.reader import Archive
+    from engine.fixes import concat
+    from geofence.schedule import merged
+    from tagwatch.nearby.about import margin_us
+
+    spans = [*merged((q.start_us - margin_us(q), q.end_us + margin_us(q)) for q in questions)]
+    return concat(Archive(path).about(spans) if is_archive(path) else read_fixes([path], tz, skip_bad) for path in paths)
+
+
+def pieces_of(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Iterator[Fixes]:
+    """The fixes of all files, a piece at a time; of Parquet and archives no more is held. Bad rows as in `read_fixes`."""
+    from ingest.trail_files import read_pieces
+
+    with _left_out(skip_bad) as on_fault:
+        for path in paths:
+            yield from read_pieces(path, zone_of(tz), on_fault)
+
+
+@contextmanager
+def _left_out(skip_bad: bool) -> Iterator[OnFault | None]:
+    """What takes the faults of bad rows that are left out, and tells of each; None where bad rows are refused."""
     faults: list[Fault] = []
 
     def tell(fault: Fault) -> None:
         faults.append(fault)
         say(f"tagwatch: left out: {fault.error()}")
 
-    fixes = read_trails(paths, zone_of(tz), tell)
+    yield tell if skip_bad else None
     if faults:
         say(f"tagwatch: {len({(f.file, f.row, f.line) for f in faults})} bad rows left out")
-    return fixes
 
 
 _FEW = 20

@@ -32,6 +32,7 @@ class Due:
     held_crimes: list[tuple[str, str, str]] = field(default_factory=list)
     held_spans: list[DeviceSpan] = field(default_factory=list)
     holds: set[int] = field(default_factory=set)
+    mark: tuple[int, int] = (0, 0)
 
     @property
     def held_lines(self) -> crime_match.erasure.Held:
@@ -41,7 +42,7 @@ class Due:
 
 def due_of(people: People, policy: Policy, holds: Holds, now_us: int) -> Due:
     """What is due now of everybody, and of what devices sent while nobody wore them."""
-    due = Due()
+    due = Due(mark=holds.mark)
     for person in [*map(people.of, people.names()), people.nobodys()]:
         _add(due, person, policy, holds, now_us)
     return due

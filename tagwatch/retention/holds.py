@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from engine.database import Connection
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from engine.times import DAY_US, EARLIEST_US, LATEST_US, from_datetime, to_datetime
 from tagwatch.retention.spans import Span, common, merged
 
@@ -24,6 +24,10 @@ _WINDOWS = (
     "SELECT h.number, min(v.from_time), max(v.to_time) FROM legal_hold h JOIN crime_version v"
     " ON v.force = h.force AND v.reference = h.reference GROUP BY h.number"
 )
+
+
+class HoldsMovedError(StoreError):
+    """What was planned is not what may be erased any more."""
 
 
 class Hold(NamedTuple):
@@ -47,10 +51,12 @@ class Hold(NamedTuple):
 
 
 class Holds:
-    """The holds that are not released."""
+    """The holds that are not released; `mark` is another one whenever one was placed or released."""
 
     def __init__(self, holds: Iterable[Hold]) -> None:
-        self.all = [hold for hold in holds if hold.released_us is None]
+        every = list(holds)
+        self.all = [hold for hold in every if hold.released_us is None]
+        self.mark = (len(every), len(self.all))
 
     def of(self, wearer: str) -> list[Hold]:
         """The holds that cover data of this wearer."""
@@ -106,6 +112,14 @@ def release(connection: Connection, number: int, reason: str, released_by: str, 
     )
     if not rows.rowcount:
         raise InputError(field="hold", value=number, expected="a hold that `hold list` shows and that is not released")
+
+
+def require_unmoved(connection: Connection, mark: tuple[int, int]) -> None:
+    """Let nobody place or release a hold before this transaction ends; HoldsMovedError where somebody did since the mark."""
+    connection.execute("LOCK TABLE legal_hold IN SHARE MODE")
+    row = connection.execute("SELECT count(*), count(*) FILTER (WHERE released_at IS NULL) FROM legal_hold").fetchone()
+    if row != mark:
+        raise HoldsMovedError("a hold was placed or released meanwhile")
 
 
 def listed(connection: Connection) -> list[Hold]:

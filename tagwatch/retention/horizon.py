@@ -86,6 +86,16 @@ def read_horizons(connection: Connection) -> Horizons:
     )
 
 
+def open_part(
+    connection: Connection, activations: Activations, fixes: Fixes, events: Sequence[DeviceEvent]
+) -> tuple[Fixes, Sequence[DeviceEvent]]:
+    """What of these is not from closed time; none is closed before this transaction has ended."""
+    horizons = read_horizons(connection)
+    gone = horizons.closed_events(events, activations)
+    kept = [event for event, is_gone in zip(events, gone, strict=True) if not is_gone]
+    return fixes.take(~horizons.closed(fixes, activations)), kept
+
+
 def number_now(connection: Connection) -> int:
     """The number of the last move; none comes before this transaction has ended."""
     row = connection.execute("SELECT number FROM horizon_number FOR SHARE").fetchone()

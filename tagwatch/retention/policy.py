@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import alerts.erasure
@@ -16,7 +17,7 @@ from tagwatch.access import audit
 from tagwatch.retention import holds as hold_store
 from tagwatch.retention import orders, places
 from tagwatch.retention.due import Due, due_of, gone_before_us
-from tagwatch.retention.holds import Holds
+from tagwatch.retention.holds import Holds, HoldsMovedError, require_unmoved
 from tagwatch.retention.horizon import close, read_horizons
 from tagwatch.retention.orders import Order
 from tagwatch.retention.people import Person, read_people
@@ -41,10 +42,8 @@ def run_policy(connection: Connection, settings: Settings, now_us: int, actor: A
         if not settings.retention.enforce:
             return Receipt(0, "not in force", told)
         with connection.transaction():
-            people, due = _due(connection, settings, now_us)
             order = orders.enter_run(connection, KINDS, actor.name, now_us)
-        run = _Run(connection, settings, order, due, now_us)
-        run.all(people)
+        due = _erased(connection, settings, order, now_us)
         with connection.transaction():
             orders.finish(connection, order.number, "done", now_us)
             done = dict(orders.one(connection, order.number).done)
@@ -83,6 +82,18 @@ def _due(connection: Connection, settings: Settings, now_us: int) -> tuple[list[
     return people.devices, due_of(people, policy, holds, now_us)
 
 
+def _erased(connection: Connection, settings: Settings, order: Order, now_us: int) -> Due:
+    """Erase what is due, anew where a hold was placed meanwhile; returns what was due at last."""
+    while True:
+        with connection.transaction():
+            devices, due = _due(connection, settings, now_us)
+        try:
+            _Run(connection, settings, order, due, now_us).all(devices)
+        except HoldsMovedError:
+            continue
+        return due
+
+
 class _Run:
     """One run under way."""
 
@@ -94,11 +105,13 @@ class _Run:
         self._close()
         self._positions(devices)
         for folder in self._settings.retention.archives:
-            told = self._order.name, self._order.reason
-            n_fixes, n_events = places.erase_in_archive(folder, self._due.positions, *told, self._now_us)
-            self._note(archived_fixes=n_fixes, archived_events=n_events)
-        raw = places.redact_raw(self._settings.raw_log.folder, self._due.raw, self._order.name)
-        self._note(raw_messages=raw["messages"])
+            with self._step():
+                told = self._order.name, self._order.reason
+                n_fixes, n_events = places.erase_in_archive(folder, self._due.positions, *told, self._now_us)
+                self._note(archived_fixes=n_fixes, archived_events=n_events)
+        with self._step():
+            raw = places.redact_raw(self._settings.raw_log.folder, self._due.raw, self._order.name)
+            self._note(raw_messages=raw["messages"])
         self._portions(self._quarantine)
         for over in (True, False):
             self._portions(lambda over=over: self._alerts(over=over))  # type: ignore[misc]
@@ -106,9 +119,15 @@ class _Run:
         for person in self._due.configuration:
             self._configuration(person)
 
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        with self._connection.transaction():
+            require_unmoved(self._connection, self._due.mark)
+            yield
+
     def _close(self) -> None:
         """Move the horizons that move."""
-        with self._connection.transaction():
+        with self._step():
             before = read_horizons(self._connection).of
             moved = {
                 wearer: h
@@ -121,9 +140,10 @@ class _Run:
     def _positions(self, devices: list[str]) -> None:
         with self._connection.transaction():
             first_us = kept.first_times(self._connection, devices)
-        self._note(fixes=drop_before(self._connection, gone_before_us(self._due.positions, first_us)))
+        with self._step():
+            self._note(fixes=drop_before(self._connection, gone_before_us(self._due.positions, first_us)))
         for some, from_us, to_us in places.steps(self._due.positions, first_us):
-            with self._connection.transaction():
+            with self._step():
                 n_fixes, n_events = places.erase_fixes(self._connection, some, from_us, to_us)
                 orders.note(self._connection, self._order.number, {"fixes": n_fixes, "events": n_events})
         places.refresh_summaries(self._connection)
@@ -131,7 +151,7 @@ class _Run:
     def _portions(self, step: Callable[[], int]) -> None:
         n = MOST_ROWS
         while n == MOST_ROWS:
-            with self._connection.transaction():
+            with self._step():
                 n = step()
 
     def _quarantine(self) -> int:
@@ -152,7 +172,7 @@ class _Run:
         return n
 
     def _configuration(self, person: Person) -> None:
-        with self._connection.transaction():
+        with self._step():
             target = Target(person, EVER, Holds(hold_store.listed(self._connection)))
             if not why_needed(self._connection, target):
                 n = erase_configuration(self._connection, target, self._now_us)

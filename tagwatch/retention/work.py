@@ -3,7 +3,8 @@ again; then positions day by day, archives, the raw log, and the rest. Every ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import alerts.erasure
@@ -53,6 +54,13 @@ class Work(NamedTuple):
     target: Target
     now_us: int
 
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """A transaction in which no hold is placed. HoldsMovedError where one was since the work began."""
+        with self.connection.transaction():
+            hold_store.require_unmoved(self.connection, self.target.holds.mark)
+            yield
+
     def note(self, **counts: int) -> None:
         """Add to the order's counts."""
         orders.note(self.connection, self.order.number, {place.replace("_", " "): n for place, n in counts.items()})
@@ -92,11 +100,7 @@ def resume(connection: Connection, settings: Settings, actor: Actor, now_us: int
 
 def carry_out(connection: Connection, settings: Settings, entered: Order, actor: Actor, now_us: int) -> Receipt:
     """Do all steps of an order, done ones too; returns the receipt. Within `orders.alone`."""
-    with connection.transaction():
-        target = _target(connection, read_people(connection, now_us), entered)
-    work = Work(connection, settings, entered, target, now_us)
-    for step in STEPS:
-        step(work)
+    target = _steps(connection, settings, entered, now_us)
     with connection.transaction():
         left = plan_of(connection, entered, target, settings.raw_log.folder)
         state = "begun" if left.erased else "held" if left.held_back else "done"
@@ -112,6 +116,20 @@ def carry_out(connection: Connection, settings: Settings, entered: Order, actor:
     return Receipt(entered.number, state, receipt)
 
 
+def _steps(connection: Connection, settings: Settings, entered: Order, now_us: int) -> Target:
+    """Do the steps, again from the first where a hold was placed meanwhile; returns what was free at last."""
+    while True:
+        with connection.transaction():
+            target = _target(connection, read_people(connection, now_us), entered)
+        work = Work(connection, settings, entered, target, now_us)
+        try:
+            for step in STEPS:
+                step(work)
+        except hold_store.HoldsMovedError:
+            continue
+        return target
+
+
 # --- the steps
 
 
@@ -121,7 +139,7 @@ def _close(work: Work) -> None:
     kinds, wearer = work.order.kinds, target.person.wearer
     if not {"positions", "alerts"} & {*kinds} or not target.free:
         return
-    with connection.transaction():
+    with work.step():
         to_us = work.order.to_us
         horizon = horizon_after(to_us, work.now_us) if "positions" in kinds else Horizon(to_us, EARLIEST_US)
         close(connection, {wearer: horizon})
@@ -139,7 +157,7 @@ def _positions(work: Work) -> None:
     with work.connection.transaction():
         first_us = kept.first_times(work.connection, sorted({one.device for one in work.target.worn}))
     for devices, from_us, to_us in places.steps(work.target.worn, first_us):
-        with work.connection.transaction():
+        with work.step():
             n_fixes, n_events = places.erase_fixes(work.connection, devices, from_us, to_us)
             work.note(fixes=n_fixes, events=n_events)
     places.refresh_summaries(work.connection)
@@ -150,23 +168,23 @@ def _archives(work: Work) -> None:
         return
     for folder in work.settings.retention.archives:
         told = work.order.name, work.order.reason
-        n_fixes, n_events = places.erase_in_archive(folder, work.target.worn, *told, work.now_us)
-        with work.connection.transaction():
+        with work.step():
+            n_fixes, n_events = places.erase_in_archive(folder, work.target.worn, *told, work.now_us)
             work.note(archived_fixes=n_fixes, archived_events=n_events)
 
 
 def _raw(work: Work) -> None:
     if "raw" not in work.order.kinds:
         return
-    found = places.redact_raw(work.settings.raw_log.folder, work.target.worn, work.order.name)
-    with work.connection.transaction():
+    with work.step():
+        found = places.redact_raw(work.settings.raw_log.folder, work.target.worn, work.order.name)
         work.note(raw_messages=found["messages"])
 
 
 def _quarantine(work: Work) -> None:
     n = MOST_ROWS if "quarantine" in work.order.kinds else 0
     while n == MOST_ROWS:
-        with work.connection.transaction():
+        with work.step():
             n = ingest.erasure.erase_within(work.connection, work.target.worn, MOST_ROWS)
             work.note(quarantine=n)
 
@@ -174,7 +192,7 @@ def _quarantine(work: Work) -> None:
 def _matches(work: Work) -> None:
     n = MOST_ROWS if "matches" in work.order.kinds else 0
     while n == MOST_ROWS:
-        with work.connection.transaction():
+        with work.step():
             wanted, held = work.target.stretches[0], work.target.held_lines
             lines = crime_match.erasure.chosen(work.connection, wanted, held, most=MOST_ROWS)
             n = crime_match.erasure.erase_lines(work.connection, lines, work.order.number, work.order.name)
@@ -185,7 +203,7 @@ def _configuration(work: Work) -> None:
     if "configuration" not in work.order.kinds:
         return
     waits = any(places.redact_raw(work.settings.raw_log.folder, work.target.worn, work.order.name, dry_run=True).values())
-    with work.connection.transaction():
+    with work.step():
         if not waits and not why_needed(work.connection, work.target):
             work.note(configuration=erase_configuration(work.connection, work.target, work.now_us))
 

@@ -129,7 +129,9 @@ def _worn(rng: Rng, names: list[str], days: int) -> tuple[Activation, ...]:
     for k, name in enumerate(names):
         percentile = float(rng.choice([0.95, 0.95, 0.68]))
         cut_us = START_US + int(rng.integers(0, days * DAY_US))
-        kind = rng.choice(["plain", "swapped", "ended", "begun", "second", "stock", "old"], p=[0.6, *[0.08] * 4, 0.04, 0.04])
+        kind = rng.choice(
+            ["plain", "swapped", "ended", "begun", "second", "stock", "old"], p=[0.6, *[0.08] * 4, 0.04, 0.04]
+        )
         wearer = f"W{max(0, k - 1)}" if kind == "second" else f"W{k}"
         if kind in ("plain", "second"):
             rows.append(Activation(name, wearer, START_US - 90 * DAY_US, percentile=percentile))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crime_match.question import Question
-from engine.activations import Activations
 from engine.database import Connection, connect
 from engine.store.fixes import FixStore
 from engine.store.hours import HourSummaries

@@ -590,6 +590,40 @@ def test_an_order_waits_for_a_batch_that_is_under_way_and_the_next_one_knows(wor
     assert not world.session.monitor.holds_before("ann", world.session.monitor.reads_us["ann"])
 
 
+@pytest.mark.parametrize("by_policy", [False, True])
+def test_a_hold_that_is_placed_meanwhile_holds_what_is_left(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch, *, by_policy: bool
+) -> None:
+    world.put(activations=worn(("tag", "ann", 0, None)))
+    for day in range(5):
+        world.send("tag", [(day * 1440.0 + k, 0.0) for k in range(10)])
+    real, calls = places.erase_fixes, []
+
+    def place_after_second(connection: Any, *given: Any) -> tuple[int, int]:
+        calls.append(given)
+        if len(calls) == 3:  # the step before this one has ended
+            raise AssertionError("a hold was placed, and more was erased")
+        found = real(connection, *given)
+        if len(calls) == 2:
+            threading.Thread(target=hold_ann).start()
+            while not world.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
+                pass
+        return found
+
+    def hold_ann() -> None:
+        with database.connect(url) as other, other.transaction():
+            holds.add(other, holds.Asked(("ann",)), "a case", "me", world.now_us)
+
+    monkeypatch.setattr(places, "erase_fixes", place_after_second)
+    with database.connect(url) as eraser:
+        if by_policy:
+            assert run_policy(eraser, world.settings_with(positions=0), world.now_us).told["holds"] == [1]
+        else:
+            asked = Request("ann", kinds=("positions",), reason="asked")
+            assert order(eraser, world.settings, asked, ME, world.now_us).state == "held"
+    assert len(world.stored("tag")) == 30
+
+
 def test_a_dry_run_changes_nothing_but_is_in_the_audit_log(world: World) -> None:
     reused(world)
     receipt = order(world.beside, world.settings, Request("ann", reason="asked"), ME, world.now_us, dry_run=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from engine import database, timescale
@@ -21,8 +19,8 @@ from engine.whole_days import drop_before
 from tagwatch import configuration
 from tagwatch.retention import holds
 from tagwatch.retention.policy import run_policy
-from tagwatch.service import initialise
 from tagwatch.settings import Database, RawLog, Retention, Settings, Terms
+from tests.integration.test_service_law import fresh_database
 
 pytestmark = pytest.mark.timescaledb
 T0_US = parse_time("2026-03-02T00:00:00Z")
@@ -33,15 +31,8 @@ def url() -> Iterator[str]:
     where = os.environ.get("TAGWATCH_TEST_TIMESCALEDB")
     if not where:
         pytest.skip("TAGWATCH_TEST_TIMESCALEDB names no server")
-    name = f"tagwatch_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(where, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        made = where.rsplit("/", 1)[0] + "/" + name + ("?" + where.split("?", 1)[1] if "?" in where else "")
-        try:
-            initialise(made)
-            yield made
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(where) as made:
+        yield made
 
 
 def test_days_that_are_due_of_everybody_go_whole(url: str, tmp_path: object) -> None:

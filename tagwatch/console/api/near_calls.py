@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +10,6 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from crime_match.question import Question
-from crime_match.verdicts import VERDICTS
 from engine.times import SECOND_US, to_iso
 from tagwatch.console.api.answers import tagged
 from tagwatch.console.api.call import calls, new_router
@@ -65,14 +63,14 @@ def ask_near(
     )  # fmt: skip
     with office.database.reading() as connection:
         worn = stood.conditions(office, connection).activations
-        found = near_in_database(connection, question, worn, office.settings.default_plan, wearers=caller.scope.wearers)
-    seen = [match for match in found if caller.scope.holds(match.wearer)]
-    told = Counter(match.verdict for match in seen)
-    counts = {verdict: told[verdict] for verdict in VERDICTS}
+        found = near_in_database(
+            connection, question, worn, office.settings.default_plan, only=asked.verdicts, wearers=caller.scope.wearers
+        )
+    counts = dict(found.counts)
     window: dict[str, Any] = {"from": to_iso(question.from_us), "to": to_iso(question.to_us)}
     office.log(
         caller, "near asked", reason=asked.reason, case_ref=asked.case_ref, counts=counts, radius_m=question.radius_m,
         pad_s=asked.pad_s, **window,
     )  # fmt: skip
-    matches = [match.record() for match in seen if match.verdict in asked.verdicts]
+    matches = [match.record() for match in found.matches if caller.scope.holds(match.wearer)]
     return tagged(request, msgspec.json.encode({"counts": counts, "matches": matches}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -11,9 +12,8 @@ import msgspec
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from crime_match.match import Match
 from crime_match.runs.results_csv import guarded
-from crime_match.verdicts import PLACED
+from crime_match.verdicts import PLACED, POSSIBLE
 from engine.errors import InputError
 from engine.times import to_iso
 from tagwatch import configuration
@@ -24,16 +24,18 @@ from tagwatch.console.investigators.files import csv_of, download
 from tagwatch.console.investigators.form_fields import Texts, said
 from tagwatch.console.investigators.moments import clock_words
 from tagwatch.console.investigators.near_form import BLANK, Asked, read_form
-from tagwatch.console.investigators.near_rows import Row, counts_of, features_of, groups_of
+from tagwatch.console.investigators.near_rows import UNREAD, Row, counts_of, features_of, groups_of
 from tagwatch.console.investigators.places import read_place
 from tagwatch.console.office import Here, Office
 from tagwatch.console.rendering import page
-from tagwatch.near import near_in_database
+from tagwatch.near import Found, near_in_database
 
 router = APIRouter(include_in_schema=False)
 Asks = Annotated[Caller, needs("near.ask")]
 IN_A_TABLE = 50
 """So many wearers of a group are shown at first."""
+AT_ONCE = 100
+"""So many excluded and not monitored wearers are listed at once; more are counted, and listed when somebody asks for them."""
 COLUMNS = (
     "wearer", "verdict", "support", "closest_m", "closest_at", "n_fixes", "dwell_s", "probability", "required_speed_mps",
     "coverage", "worst_gap_s", "device", "reasons",
@@ -42,11 +44,15 @@ COLUMNS = (
 
 class Answer(NamedTuple):
     """What was asked, and the matches of the wearers whom the asker may see: with their fixes where they are placed; and all
-    of them with everything, as packed JSON lines."""
+    of them with everything, as packed JSON lines. Where not everybody is listed the others are in the counts alone, which are
+    of the wearers whom the asker might see (`seen`, None: all) then."""
 
     asked: Asked
     rows: list[Row]
     packed: bytes
+    counts: dict[str, int]
+    is_whole: bool
+    seen: frozenset[str] | None
 
 
 class _Named(msgspec.Struct):
@@ -65,15 +71,23 @@ def near(request: Request, office: Here, caller: Asks, texts: Texts) -> Response
     asked, faults = read_form(texts)
     if asked is None:
         return _form(request, office, caller, {**BLANK, **texts}, faults)
+    found, is_whole = _found(office, caller, asked)
+    answer = _kept(asked, found, is_whole, caller)
+    _log(office, caller, "near asked", answer, counts=answer.counts)
+    return RedirectResponse(f"/near/{_shelf(request).put(caller, answer)}", 303)
+
+
+def _found(office: Office, caller: Caller, asked: Asked, *, everybody: bool = False) -> tuple[Found, bool]:
+    """Who is placed and who is possible, and everybody where that is asked for or the others are few; whether it is."""
     settings = office.settings
     with office.database.reading() as connection:
-        conditions = configuration.load(connection, settings.filter_settings, settings.default_plan)
-        found = near_in_database(
-            connection, asked.question, conditions.activations, settings.default_plan, wearers=caller.scope.wearers
+        worn = configuration.load(connection, settings.filter_settings, settings.default_plan).activations
+        ask = partial(
+            near_in_database, connection, asked.question, worn, settings.default_plan, wearers=caller.scope.wearers
         )
-    answer = _kept(asked, [match for match in found if caller.scope.holds(match.wearer)])
-    _log(office, caller, "near asked", answer, counts=counts_of(answer.rows))
-    return RedirectResponse(f"/near/{_shelf(request).put(caller, answer)}", 303)
+        found = ask(only=None if everybody else (PLACED, POSSIBLE))
+        is_whole = everybody or sum(found.counts.values()) - len(found.matches) <= AT_ONCE
+        return (found if everybody or not is_whole else ask()), is_whole
 
 
 @router.post("/near/place")
@@ -89,12 +103,17 @@ def near_place(caller: Asks, text: Annotated[str, Form()] = "") -> Response:
 def near_answer(request: Request, office: Here, caller: Asks, number: str, all: str = "") -> Response:
     """The answer, by groups; all: the group of which more than the first few are shown."""
     answer = _answer(request, caller, number)
+    if all in UNREAD and not answer.is_whole:
+        answer = _kept(answer.asked, *_found(office, caller, answer.asked, everybody=True), caller)
+        number = _shelf(request).put(caller, answer)
+        return RedirectResponse(f"/near/{number}?all={all}#{all}", 303)
     question = answer.asked.question
     _log(office, caller, "near opened", answer)
     return page(
         request, office, caller, "investigators/near_answer.html", number=number, asked=answer.asked, question=question,
-        groups=groups_of(answer.rows), counts=counts_of(answer.rows), all=all, most=IN_A_TABLE, trail=_trail(answer.asked),
+        groups=groups_of(answer.rows), counts=_counts(answer, caller), all=all, most=IN_A_TABLE, trail=_trail(answer.asked),
         local=lambda time_us: clock_words(time_us, answer.asked.zone), limited=caller.scope.wearers is not None,
+        unread=() if answer.is_whole else UNREAD,
     )  # fmt: skip
 
 
@@ -118,12 +137,22 @@ def near_file(request: Request, office: Here, caller: Asks, number: str, form: s
     return download(b"".join(lines), "near.jsonl", "application/jsonl")
 
 
-def _kept(asked: Asked, matches: list[Match]) -> Answer:
+def _kept(asked: Asked, found: Found, is_whole: bool, caller: Caller) -> Answer:
     """The answer as it is kept: the fixes of two thousand wearers would take a hundred megabytes."""
-    records = [match.record() for match in matches]
+    records = [match.record() for match in found.matches if caller.scope.holds(match.wearer)]
     packed = zlib.compress(b"".join(msgspec.json.encode(record) + b"\n" for record in records), 1)
     rows: list[Row] = [record if record["verdict"] == PLACED else {**record, "fixes": ()} for record in records]
-    return Answer(asked, rows, packed)
+    unread = {} if is_whole else {verdict: found.counts[verdict] for verdict in UNREAD}
+    return Answer(asked, rows, packed, counts_of(rows) | unread, is_whole, caller.scope.wearers)
+
+
+def _counts(answer: Answer, caller: Caller) -> dict[str, int | None]:
+    """How many wearers each group has; not known of those that are not listed where the caller may see others by now."""
+    told: dict[str, int | None] = {**counts_of(answer.rows)}
+    if not answer.is_whole:
+        is_same = answer.seen == caller.scope.wearers
+        told |= {verdict: answer.counts[verdict] if is_same else None for verdict in UNREAD}
+    return told
 
 
 def _wearer(line: bytes) -> str:

@@ -42,6 +42,10 @@ _GROUPS = (
 )  # fmt: skip
 
 
+UNREAD = (EXCLUDED, UNMONITORED)
+"""Groups whose wearers need not be read to be counted."""
+
+
 def groups_of(rows: Sequence[Row]) -> list[Group]:
     """All groups, also the empty ones, each in the order of its rows."""
     return [

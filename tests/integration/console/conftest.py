@@ -51,10 +51,11 @@ def url(empty_url: str) -> str:
     with connect(empty_url) as connection:
         tables = connection.execute(
             "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
-            " AND tablename NOT LIKE '%yoyo%' AND tablename <> 'audit_entry'"
+            " AND tablename NOT LIKE '%yoyo%' AND tablename NOT IN ('audit_entry', 'fix_writer')"
         ).fetchone()
         assert tables is not None
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE".encode())
+        connection.execute("UPDATE fix_writer SET holder = '', announced_s = 0, until_s = 0")
         connection.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_kept")
         connection.execute("TRUNCATE audit_entry")
         connection.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_kept")
