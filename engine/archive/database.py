@@ -98,7 +98,7 @@ def import_archive(
                 store.write_events(sorted(news))
                 note_import(connection, [event.device for event in news])
         n_events += len(some)
-    return Imported(len(archive), n_new, n_kept_out, n_events)
+    return Imported(archive.manifest.fixes, n_new, n_kept_out, n_events)
 
 
 def _moment(time_us: int | None) -> object:

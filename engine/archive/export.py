@@ -70,7 +70,7 @@ class _Change:
 
     def __init__(self, stage: Path, old: Archive | None, *, merge: bool) -> None:
         self._stage, self._old, self._merge = stage, old, merge
-        self._base = old.manifest if old else Manifest()
+        self._base = old.manifest if old is not None else Manifest()
         self._days = {day.day: day for day in self._base.days}
         self._devices = dict(self._base.devices)
         self._n = dict.fromkeys(Exported._fields, 0)
@@ -89,7 +89,7 @@ class _Change:
             return self._days[day].fixes if day in self._days else 0
         held = self._days.get(day)
         kept = Fixes.empty()
-        if held and self._old:
+        if held and self._old is not None:
             kept = require_whole(self._old, held)
             fixes = once(concat([kept, fixes]))
         digest = digest_of(fixes)

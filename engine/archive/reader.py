@@ -28,9 +28,6 @@ class Archive:
         finish(self.folder)
         self.manifest = read_manifest(self.folder)
 
-    def __len__(self) -> int:
-        return self.manifest.fixes
-
     def read(
         self, *, devices: Iterable[str] | None = None, from_us: int | None = None, to_us: int | None = None,
         box_e7: Box | None = None,

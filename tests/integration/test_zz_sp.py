@@ -126,7 +126,7 @@ def until_one_waits(connection: Connection, n: int = 1) -> None:
     end = time.monotonic() + 30.0
     while cast(tuple[int], connection.execute(waiting).fetchone())[0] < n:
         assert time.monotonic() < end, "nobody waits for what is locked"
-        connection.execute("SELECT pg_sleep(0.005)")
+        connection.execute("SELECT pg_sleep(0.005), pg_stat_clear_snapshot()")
 
 
 @contextmanager
