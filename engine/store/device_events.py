@@ -57,5 +57,5 @@ class DeviceEvents(Devices):
         """Delete the events of these devices with from_us <= time < to_us [us]; returns how many."""
         return self.connection.execute(
             "DELETE FROM device_event WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
-            [list(device_ids), to_datetime(max(from_us, 0)), to_datetime(min(to_us, LATEST_US + DAY_US))],
+            [list(device_ids), *(to_datetime(max(0, min(bound_us, LATEST_US + DAY_US))) for bound_us in (from_us, to_us))],
         ).rowcount

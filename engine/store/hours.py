@@ -6,7 +6,8 @@ are made are they trusted. So an hour that is trusted and not stale is what its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,9 +102,12 @@ class HourSummaries:
 
     def refresh(self, until_s: int) -> int:
         """Make the summaries of all hours that end at or before until_s, and those that are stale, in transactions of its own;
-        returns how many were stale. The connection must not be in a transaction.
+        returns how many were stale. The connection must not be in a transaction. One refresh is made after the other.
         """
-        until_s = until_s // HOUR_S * HOUR_S
+        with _alone(self.connection):
+            return self._refresh(until_s // HOUR_S * HOUR_S)
+
+    def _refresh(self, until_s: int) -> int:
         with self.connection.transaction():
             *_, trusted_s = locked(self.connection)
             self.connection.execute("UPDATE fix_writer SET announced_s = greatest(announced_s, %s)", [until_s])
@@ -112,6 +116,7 @@ class HourSummaries:
         maker.hours({hour_s for _, hour_s, _ in stale if hour_s < trusted_s}, [(d, h) for d, h, _ in stale if h < trusted_s])
         maker.span(trusted_s, until_s)
         with self.connection.transaction():
+            locked(self.connection)  # first, as writers do: in the other order each might wait for the other
             self.connection.execute(
                 "DELETE FROM fix_hour_stale s USING unnest(%s::integer[], %s::bigint[], %s::bigint[])"
                 " m (device_id, hour_s, mark) WHERE (s.device_id, s.hour_s, s.mark) = (m.device_id, m.hour_s, m.mark)",
@@ -163,28 +168,28 @@ class _Maker:
 
     def _day(self, from_s: int, to_s: int) -> None:
         if self._is_aggregate:
-            before, self._connection.autocommit = self._connection.autocommit, True
-            self._connection.execute(
-                "CALL refresh_continuous_aggregate('fix_hour', %s::bigint, %s::bigint)", [from_s, to_s]
-            )
-            self._connection.autocommit = before
+            with _each_its_own(self._connection):
+                self._connection.execute(_REFRESH, [from_s, to_s])
             return
         with self._connection.transaction():
             self._connection.execute("DELETE FROM fix_hour WHERE hour_s >= %s AND hour_s < %s", [from_s, to_s])
             self._connection.execute(_INSERT_SPAN, [from_s, to_s])
 
     def _first_s(self, from_s: int) -> int | None:
-        """When the first fix from an instant on was taken."""
+        """When the first fix from an instant on was taken, or the first hour begins that is there from before: its fixes may be
+        gone."""
         with self._connection.transaction():
-            row = self._connection.execute(
-                "SELECT min(f.time_s) FROM device d CROSS JOIN LATERAL (SELECT time_s FROM fix"
-                " WHERE fix.device_id = d.device_id AND time_s >= %s ORDER BY time_s LIMIT 1) f",
-                [from_s],
-            ).fetchone()
+            row = self._connection.execute(_FIRST, [from_s, from_s]).fetchone()
         return row[0] if row else None
 
 
 _HOUR = "time_s / 3600 * 3600"
+_REFRESH = "CALL refresh_continuous_aggregate('fix_hour', %s::bigint, %s::bigint)"
+_FIRST = (
+    "SELECT least((SELECT min(f.time_s) FROM device d CROSS JOIN LATERAL (SELECT time_s FROM fix"
+    " WHERE fix.device_id = d.device_id AND time_s >= %s ORDER BY time_s LIMIT 1) f),"
+    " (SELECT min(hour_s) FROM fix_hour WHERE hour_s >= %s))"
+)
 _INSERT_SPAN = ("INSERT INTO fix_hour " + summary_query(_HOUR, "fix.time_s >= %s AND fix.time_s < %s")).encode()
 _DELETE_SOME = (
     b"DELETE FROM fix_hour h USING unnest(%s::integer[], %s::bigint[]) s (device_id, hour_s)"
@@ -194,6 +199,30 @@ _INSERT_SOME = (
     "INSERT INTO fix_hour " + summary_query(_HOUR, "fix.time_s >= s.hour_s AND fix.time_s < s.hour_s + 3600",
     "unnest(%s::integer[], %s::bigint[]) s (device_id, hour_s) JOIN fix USING (device_id)")
 ).encode()  # fmt: skip
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Within this no other connection refreshes the summaries."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_lock(hashtext('fix_hour'))")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_unlock(hashtext('fix_hour'))")
+
+
+@contextmanager
+def _each_its_own(connection: Connection) -> Iterator[None]:
+    """Within this each statement is a transaction of its own."""
+    before, connection.autocommit = connection.autocommit, True
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.autocommit = before
 
 
 def _runs(hours_s: Sequence[int]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ SUMMARY_COLUMNS = (
     "first_lat_e7", "first_lon_e7", "last_lat_e7", "last_lon_e7", "widest_cm", "n_unsaid", "sources", "gap_s", "fastest_e7",
     "ahead_s",
 )  # fmt: skip
-_ORDER = "ORDER BY time_s, rest_us"
+_ORDER = "ORDER BY time_s, rest_us, lat_e7, lon_e7"  # with the places: of several at one instant always the same is first
 _TIMES = f"array_agg(time_s * 1000000 + rest_us {_ORDER})"
 _LATS, _LONS = f"array_agg(lat_e7 {_ORDER})", f"array_agg(lon_e7 {_ORDER})"
 

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.pq import TransactionStatus
 
 from engine.database import Connection
+from engine.errors import StoreError
 from engine.times import SECOND_US
 
 NEVER_US = -(2**62)
@@ -59,6 +61,8 @@ class Turn:
     def take(self) -> None:
         """Wait until no other transaction writes fixes; none does before this one ends."""
         holder, self._announced_s, _ = locked(self._connection)
+        if self._connection.info.transaction_status == TransactionStatus.IDLE:
+            raise StoreError("fixes are written in a transaction: outside of one no turn lasts")
         if holder != self._name:
             self._newest_us.clear()
             self._connection.execute("UPDATE fix_writer SET holder = %s", [self._name])

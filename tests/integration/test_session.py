@@ -13,6 +13,11 @@ import pytest
 
 from alerts.alert import to_json
 from engine import database
+from engine.archive.database import import_archive
+from engine.archive.export import export
+from engine.archive.reader import Archive
+from engine.archive.spill import by_day
+from engine.fixes import Fixes
 from engine.store.fixes import FixStore
 from engine.times import HOUR_US, MINUTE_US, SECOND_US, parse_time, to_iso
 from ingest.message import Message
@@ -195,6 +200,28 @@ def test_the_reason_stands_also_where_a_fix_comes_before_the_past_is_read(life: 
     life.send("ann", [(200, 0.0)])
     assert "zone.exclusion: retracted: changed: zone park" in life.reasons()
     assert life.ledger() == life.replayed()
+
+
+def test_what_an_import_stores_beside_the_session_is_taken_over(life: Life, tmp_path: Path) -> None:
+    put(life, zones=zone())
+    life.walk("ann", range(60), lambda m: 0.0)
+    minutes = np.arange(100, 400, 1)  # bob nobody has heard of; ann was in the park while nobody saw it
+    fixes = Fixes.of(
+        ["ann", "bob"], device=np.repeat([0, 1], 30),
+        time_us=np.concatenate([T0_US - 60 * MINUTE_US + minutes[:30] * 20 * SECOND_US, T0_US + minutes[:30] * 20 * SECOND_US]),
+        lat_e7=np.full(60, 530_000_000), lon_e7=np.full(60, -10_000_000 + 149_300), accuracy_cm=np.full(60, 800),
+        source=np.ones(60),
+    )  # fmt: skip
+    export(tmp_path / "archive", lambda spill: by_day([fixes], spill), events=[], activations=None, software="a test")
+    with database.connect(life.url) as connection:
+        done = import_archive(connection, Archive(tmp_path / "archive"), lambda given, told: (given, told))
+    assert (done.fixes, done.fixes_new) == (60, 60)
+    for _ in range(3):
+        life.now_us += 2 * SECOND_US
+        life.session.step([], life.log)
+    assert life.ledger() == life.replayed()
+    assert [json.loads(line)["wearer"] for line in life.ledger() if b'"zone.exclusion"' in line] == ["ann", "bob"]
+    assert "zone.exclusion: raised; imported fixes" in life.reasons()
 
 
 def test_a_curfew_and_its_home_change_within_a_night(life: Life) -> None:

@@ -240,7 +240,7 @@ def test_what_is_erased_is_gone_and_nothing_else(
         assert (sum(e.fixes for e in notes), sum(e.events for e in notes)) == done[:2]
         assert {e.device for e in notes} <= names
         put(fresh, [(*key, at) for key, at in left.items()])
-        days = [day for day in Archive(folder).manifest.days]
+        days = Archive(folder).manifest.days
         assert days == Archive(fresh).manifest.days
         assert erase(folder, names, from_us, to_us, "order 7", reason="as agreed") == (0, 0, 0)
         again = put(folder, some, events=told)
