@@ -1,4 +1,5 @@
-"""Kernel of whom the hours' summaries rule out: devices that surely were outside a vicinity at every instant of a window."""
+"""Kernels of what the hours' summaries tell of a device: that it surely was outside a vicinity at every instant of a window, or
+surely can have been there, or where to look."""
 
 from __future__ import annotations
 
@@ -8,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from crime_match.batch.candidate_kernels import box_apart_m
+from crime_match.batch.pair_kernels import PLACING_M
+from crime_match.reach_kernels import apart_at_most_m, around_e7
 from engine.jit import kernel
 
 HOUR_S = 3600
-DOUBTFUL, CLEAR, FAR = 0, 1, 2
-"""What the summaries tell of a device: nothing; that its fixes about the window all carry weight and none contradicts another;
-and that it was outside the vicinity as well."""
+DOUBTFUL, CLEAR, FAR, MEETS = 0, 1, 2, 3
+"""Nothing is told; the fixes about the window all carry weight, and none contradicts another; and it was outside the vicinity
+as well; or it can have been there, and a fix lies in the window."""
+MAY_MEET, MAY_PLACE = 1, 2
+"""Bits of an hour: it, or the step to the next, may lead to the vicinity; a fix of it may lie there."""
 MOST_M_PER_E7 = 0.01118  # no 1e-7 degree is longer, of latitude or of longitude
 _RAD_PER_E7 = math.pi / 180.0 * 1e-7
 _AHEAD_S = 300
@@ -48,58 +53,105 @@ def widest_m(a: Any, b: Any, box: Any, extent: Any) -> float:
 
 
 @kernel
-def stays_away(
-    a: Any, b: Any, first_hour_s: int, last_hour_s: int, lat_e7: int, lon_e7: int, parallel: float, limit_m: float,
-    max_speed_mps: float, first_s: Any, last_s: Any, hour_s: Any, box: Any, ends: Any, exclusion_m: Any, gap_s: Any,
-) -> bool:  # fmt: skip
-    """Whether a wearer surely is outside the vicinity from the last fix of the hour a to the first of the hour b - 1."""
-    for k in range(a, b):
-        if first_hour_s <= hour_s[k] <= last_hour_s:
-            near_m = box_apart_m(lat_e7, lon_e7, parallel, box[k, 0], box[k, 1], box[k, 2], box[k, 3])
-            spare_m = min(near_m, _CLEAR_FAR_M) - exclusion_m[k] - limit_m
-            if spare_m <= 0.0 or 2.0 * spare_m <= max_speed_mps * gap_s[k]:
-                return False
-        if k + 1 < b:
-            one_m = box_apart_m(lat_e7, lon_e7, parallel, ends[k, 2], ends[k, 3], ends[k, 2], ends[k, 3])
-            two_m = box_apart_m(lat_e7, lon_e7, parallel, ends[k + 1, 0], ends[k + 1, 1], ends[k + 1, 0], ends[k + 1, 1])
-            left_m = min(one_m, _CLEAR_FAR_M) - exclusion_m[k] - limit_m
-            due_m = min(two_m, _CLEAR_FAR_M) - exclusion_m[k + 1] - limit_m
-            most_s = first_s[k + 1] - last_s[k] + 1
-            if max(left_m, 0.0) + max(due_m, 0.0) <= max_speed_mps * most_s:
-                return False
-    return True
+def box_at_most_m(lat_e7: int, lon_e7: int, across: float, box: Any) -> float:
+    """A bound above on the distance of the place from any in a box [m]."""
+    north: Any = max(abs(box[0] - lat_e7), abs(box[2] - lat_e7))
+    east = max(around_e7(box[1], lon_e7), around_e7(box[3], lon_e7))
+    if box[3] - box[1] >= 1_800_000_000 or (box[1] < lon_e7 - 1_800_000_000) != (box[3] < lon_e7 - 1_800_000_000):
+        east = 1_800_000_000.0  # wider than half the earth, or round its other side
+    return apart_at_most_m(float(north), east, across)
+
+
+@kernel
+def look_at_hour(
+    k: Any, place: Any, shape: Any, max_speed_mps: float, window_s: Any, first_s: Any, last_s: Any, hour_s: Any, box: Any,
+    exclusion_m: Any, gap_s: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The bits of an hour of the window by its own fixes, and whether they surely lead to the place."""
+    lat_e7, lon_e7 = place
+    radius_m, limit_m, parallel, across = shape
+    near_m = box_apart_m(lat_e7, lon_e7, parallel, box[k, 0], box[k, 1], box[k, 2], box[k, 3])
+    look, meets = 0, False
+    if near_m <= radius_m + PLACING_M:
+        look |= MAY_PLACE
+    spare_m = min(near_m, _CLEAR_FAR_M) - exclusion_m[k] - limit_m
+    if spare_m <= 0.0 or 2.0 * spare_m <= max_speed_mps * gap_s[k]:
+        look |= MAY_MEET
+        if window_s[0] <= hour_s[k] and hour_s[k] + HOUR_S <= window_s[1]:
+            meets = 2.0 * box_at_most_m(lat_e7, lon_e7, across, box[k]) <= max_speed_mps * (gap_s[k] - 1)
+    return look, meets
+
+
+@kernel
+def look_at_step(
+    k: Any, place: Any, shape: Any, max_speed_mps: float, window_s: Any, first_s: Any, last_s: Any, ends: Any, exclusion_m: Any
+) -> tuple[Any, Any]:
+    """Whether the step from the last fix of an hour to the first of the next may lead to the vicinity, as a bit; and whether it
+    surely leads to the place in the window."""
+    lat_e7, lon_e7 = place
+    _, limit_m, parallel, across = shape
+    one_m = box_apart_m(lat_e7, lon_e7, parallel, ends[k, 2], ends[k, 3], ends[k, 2], ends[k, 3])
+    two_m = box_apart_m(lat_e7, lon_e7, parallel, ends[k + 1, 0], ends[k + 1, 1], ends[k + 1, 0], ends[k + 1, 1])
+    left_m = min(one_m, _CLEAR_FAR_M) - exclusion_m[k] - limit_m
+    due_m = min(two_m, _CLEAR_FAR_M) - exclusion_m[k + 1] - limit_m
+    most_s = first_s[k + 1] - last_s[k] + 1
+    if max(left_m, 0.0) + max(due_m, 0.0) > max_speed_mps * most_s:
+        return 0, False
+    dlat, dlon = float(abs(ends[k, 2] - lat_e7)), around_e7(ends[k, 3], lon_e7)
+    left_m = apart_at_most_m(dlat, dlon, across)
+    dlat, dlon = float(abs(ends[k + 1, 0] - lat_e7)), around_e7(ends[k + 1, 1], lon_e7)
+    due_m = apart_at_most_m(dlat, dlon, across)
+    left_s, due_s = last_s[k] + 1, first_s[k + 1]  # the times at which they were taken at the latest, and at the earliest
+    meets = (
+        left_m <= max_speed_mps * (min(due_s, window_s[1]) - left_s)
+        and due_m <= max_speed_mps * (due_s - max(left_s, window_s[0]))
+        and left_m + due_m <= max_speed_mps * (due_s - left_s)
+    )
+    return MAY_MEET, meets
 
 
 @kernel
 def sift(
-    lat_e7: int, lon_e7: int, parallel: float, limit_m: float, max_speed_mps: float, calm_mps: float,
-    first_hour_s: int, last_hour_s: int, start: Any, hour_s: Any, first_s: Any, last_s: Any, box: Any, ends: Any,
-    exclusion_m: Any, gap_s: Any, fastest: Any, ahead_s: Any, extent: Any, is_known: Any, state: Any, longest_s: Any,
+    place: Any, shape: Any, max_speed_mps: float, calm_mps: float, window_s: Any, first_hour_s: int, last_hour_s: int,
+    start: Any, hour_s: Any, first_s: Any, last_s: Any, box: Any, ends: Any, exclusion_m: Any, gap_s: Any, fastest: Any,
+    ahead_s: Any, extent: Any, is_known: Any, state: Any, look: Any,
 ) -> None:  # fmt: skip
-    """Write to state (n_devices,) uint8 what is told of each device, and to longest_s the longest time between two neighbouring
-    fixes of those that are not in doubt. See `far.sifted` for what it rests on.
+    """Write to state (n_devices,) uint8 what is told of each device, and to look (n,) uint8 the bits of its hours, which are
+    those of the window and the last before it. See `far.sifted` for what it rests on.
 
-    Device d has the hours start[d]:start[d + 1], in order, from the one before first_hour_s to the one after last_hour_s, those
-    that there are; columns (n,), box (n, 4) south, west, north, east, ends (n, 4) latitude and longitude of the first and of
-    the last fix; extent (n_devices, 4) the box of all fixes farther off, where is_known.
+    place: latitude and longitude; shape: the radius of the vicinity, that of the widened one with all that is added to it,
+    `parallel_m`, the cosine of the latitude; window_s: whole seconds that surely are in the window, from and to. Device d has
+    the hours start[d]:start[d + 1], in order; columns (n,), box (n, 4) south, west, north, east, ends (n, 4) latitude and
+    longitude of the first and of the last fix; extent (n_devices, 4) the box of all fixes farther off, where is_known.
     """
     for d in range(len(start) - 1):
         a, b = start[d], start[d + 1]
-        state[d], longest_s[d] = DOUBTFUL, 0
-        if not is_known[d] or b - a < 2 or hour_s[a] != first_hour_s - HOUR_S or hour_s[b - 1] != last_hour_s + HOUR_S:
+        state[d] = DOUBTFUL
+        for k in range(a, b):
+            look[k] = 0
+        p, n = a, b - 1
+        while p + 1 < b and hour_s[p + 1] < first_hour_s:
+            p += 1
+        while n - 1 >= a and hour_s[n - 1] > last_hour_s:
+            n -= 1
+        if not is_known[d] or b - a < 2 or hour_s[p] >= first_hour_s or hour_s[n] <= last_hour_s:
             continue
         if not is_calm(a, b, calm_mps, first_s, last_s, ends, fastest, ahead_s):
             continue
         apart_m = widest_m(a, b, box, extent[d])
-        least_s = min(last_s[a] - first_s[a], last_s[b - 1] - first_s[b - 1]) - 1
-        if apart_m > calm_mps * least_s or apart_m > _ANTIPODE_M:
+        if apart_m > calm_mps * (min(last_s[p] - first_s[a], last_s[b - 1] - first_s[n]) - 1) or apart_m > _ANTIPODE_M:
             continue
-        longest = np.int64(0)
-        for k in range(a, b):
-            longest = max(longest, gap_s[k], first_s[min(k + 1, b - 1)] - last_s[k] + 1)
-        longest_s[d] = longest
-        is_far = stays_away(
-            a, b, first_hour_s, last_hour_s, lat_e7, lon_e7, parallel, limit_m, max_speed_mps,
-            first_s, last_s, hour_s, box, ends, exclusion_m, gap_s,
-        )  # fmt: skip
-        state[d] = FAR if is_far else CLEAR
+        seen, has_fix, surely = 0, False, False
+        for k in range(p, n):
+            if k > p:
+                bits, meets = look_at_hour(
+                    k, place, shape, max_speed_mps, window_s, first_s, last_s, hour_s, box, exclusion_m, gap_s
+                )
+                look[k] |= bits
+                surely = surely or meets
+                has_fix = has_fix or window_s[0] <= first_s[k] < window_s[1] or window_s[0] <= last_s[k] < window_s[1]
+            bits, meets = look_at_step(k, place, shape, max_speed_mps, window_s, first_s, last_s, ends, exclusion_m)
+            look[k] |= bits
+            surely = surely or meets
+            seen |= look[k]
+        state[d] = FAR if seen == 0 else MEETS if surely and has_fix else CLEAR

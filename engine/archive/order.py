@@ -30,7 +30,7 @@ def once(fixes: Fixes) -> Fixes:
     rank = np.zeros(len(fixes.devices), np.int32)
     rank[used] = [place[name] for name in names]
     fixes = replace(fixes, devices=tuple(place), device=rank[fixes.device])
-    order = np.lexsort((fixes.time_us, fixes.device))
+    order = _by_device_and_time(fixes)
     again = _again(fixes, order, ("device", "time_us"))
     if not again.any():
         return fixes.take(order)
@@ -53,6 +53,17 @@ def by_place(fixes: Fixes) -> Fixes:
     runs = np.lexsort((device, _along_curve(lon_e7, lat_e7, _RUN_BITS), source, in_cell))
     ends = np.cumsum(lengths[runs])
     return fixes.take(order[np.arange(len(order)) + np.repeat(starts[runs] - ends + lengths[runs], lengths[runs])])
+
+
+def _by_device_and_time(fixes: Fixes) -> NDArray[np.int64]:
+    """The order by device and time; of those that are equal in both any."""
+    if not len(fixes):
+        return np.empty(0, np.int64)
+    first_us = int(fixes.time_us.min())
+    span_us = int(fixes.time_us.max()) - first_us + 1
+    if span_us * len(fixes.devices) >= 2**63:
+        return np.lexsort((fixes.time_us, fixes.device))
+    return np.argsort(fixes.device * np.int64(span_us) + (fixes.time_us - first_us))  # one key takes a third of the time
 
 
 def _again(fixes: Fixes, order: NDArray[np.int64], names: tuple[str, ...]) -> NDArray[np.bool_]:

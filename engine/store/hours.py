@@ -113,7 +113,9 @@ class HourSummaries:
             self.connection.execute("UPDATE fix_writer SET announced_s = greatest(announced_s, %s)", [until_s])
             stale = self.connection.execute("SELECT device_id, hour_s, mark FROM fix_hour_stale").fetchall()
         maker = _Maker(self.connection)
-        maker.hours({hour_s for _, hour_s, _ in stale if hour_s < trusted_s}, [(d, h) for d, h, _ in stale if h < trusted_s])
+        maker.hours(
+            {hour_s for _, hour_s, _ in stale if hour_s < trusted_s}, [(d, h) for d, h, _ in stale if h < trusted_s]
+        )
         maker.span(trusted_s, until_s)
         with self.connection.transaction():
             locked(self.connection)  # first, as writers do: in the other order each might wait for the other

@@ -14,5 +14,7 @@ def note_import(connection: Connection, devices: Sequence[str]) -> None:
 
 def imports_since(connection: Connection, number: int) -> tuple[int, set[str]]:
     """The number of the last import, and the devices of those after the one with `number`."""
-    rows = connection.execute("SELECT number, devices FROM fix_import WHERE number > %s ORDER BY number", [number]).fetchall()
+    rows = connection.execute(
+        "SELECT number, devices FROM fix_import WHERE number > %s ORDER BY number", [number]
+    ).fetchall()
     return (rows[-1][0] if rows else number), {device for _, devices in rows for device in devices}
