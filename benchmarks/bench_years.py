@@ -34,7 +34,8 @@ WEARERS, DAYS, SEED, ROUNDS, LIVE = 500, 5, 8, 3, 500
 _FIRST = 7  # device_id, time_s, rest_us, lat_e7, lon_e7, accuracy_cm, source: what is six elsewhere, the time being in two
 _BYTES = """
 SELECT relname FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace
-AND relname ~ ('^_hyper_' || (SELECT id FROM _timescaledb_catalog.hypertable WHERE table_name = 'fix') || '_[0-9]+_chunk_compressed$')
+AND relname ~ ('^_hyper_' || (SELECT id FROM _timescaledb_catalog.hypertable WHERE table_name = 'fix')
+               || '_[0-9]+_chunk_compressed$')
 """
 
 
@@ -119,7 +120,8 @@ def _live(connection: Connection, name: str, part: Fixes) -> Row:
         taken.append(time.perf_counter() - started_s)
     with connection.transaction():
         connection.execute("DELETE FROM fix WHERE time_s >= %s", [int(later.time_us.min()) // SECOND_US])
-    return Row("live", f"{name}: batches of {LIVE}", LIVE, "fixes", median(taken), None, f"{median(taken) * 1e3:.1f} ms a batch")
+    note = f"{median(taken) * 1e3:.1f} ms a batch"
+    return Row("live", f"{name}: batches of {LIVE}", LIVE, "fixes", median(taken), None, note)
 
 
 def _summaries(connection: Connection, name: str, n: int) -> Row:
@@ -145,7 +147,9 @@ def _day(connection: Connection, name: str, days: list[Fixes]) -> Row:
             n += len(store.read(devices=[str(device)], from_us=from_us, to_us=from_us + DAY_US - 1))
         taken.append(time.perf_counter() - started_s)
     p95 = float(np.percentile(taken, 95)) * 1e3
-    return Row("a wearer's day", name, n // 60, "fixes", median(taken), None, f"{median(taken) * 1e3:.1f} ms, p95 {p95:.1f} ms")
+    return Row(
+        "a wearer's day", name, n // 60, "fixes", median(taken), None, f"{median(taken) * 1e3:.1f} ms, p95 {p95:.1f} ms"
+    )
 
 
 def _room(url: str) -> list[Row]:
@@ -165,8 +169,8 @@ def _room(url: str) -> list[Row]:
     n, each = int(total[0]), total[1:] / total[0]
     told = ", ".join(f"{name} {size:.2f}" for name, size in zip(COLUMNS, each, strict=True))
     on_disk = float(disk[0]) / n if disk else 0.0
-    return [Row("columnstore", f"{each[:_FIRST].sum():.2f} bytes for the first six, {each.sum():.2f} for all, {on_disk:.2f} on disk",
-                n, "fixes", 1.0, None, told)]  # fmt: skip
+    sizes = f"{each[:_FIRST].sum():.2f} bytes for the first six, {each.sum():.2f} for all, {on_disk:.2f} on disk"
+    return [Row("columnstore", sizes, n, "fixes", 1.0, None, told)]
 
 
 @contextmanager

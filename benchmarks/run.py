@@ -16,7 +16,7 @@ from benchmarks.rounds import Row, machine, table
 from benchmarks.servers import postgres
 
 RESULTS = Path(__file__).parent / "results"
-ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory", "match")
+ALONE = ("check", "all_zones", "polygon", "masses", "replay", "whole_replay", "memory", "match", "archive")
 WITH_SERVERS = ("store", "years", "service", "latency", "late", "console")
 
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from crime_match.batch.candidate_kernels import box_apart_m
 from crime_match.batch.pair_kernels import PLACING_M
 from crime_match.reach_kernels import apart_at_most_m, around_e7
@@ -17,8 +15,8 @@ HOUR_S = 3600
 DOUBTFUL, CLEAR, FAR, MEETS = 0, 1, 2, 3
 """Nothing is told; the fixes about the window all carry weight, and none contradicts another; and it was outside the vicinity
 as well; or it can have been there, and a fix lies in the window."""
-MAY_MEET, MAY_PLACE = 1, 2
-"""Bits of an hour: it, or the step to the next, may lead to the vicinity; a fix of it may lie there."""
+MAY_MEET, MAY_PLACE, STEP_MAY_MEET = 1, 2, 4
+"""Bits of an hour: its fixes may lead to the vicinity, one of them may lie there, the step to the next hour may lead there."""
 MOST_M_PER_E7 = 0.01118  # no 1e-7 degree is longer, of latitude or of longitude
 _RAD_PER_E7 = math.pi / 180.0 * 1e-7
 _AHEAD_S = 300
@@ -56,10 +54,8 @@ def widest_m(a: Any, b: Any, box: Any, extent: Any) -> float:
 def box_at_most_m(lat_e7: int, lon_e7: int, across: float, box: Any) -> float:
     """A bound above on the distance of the place from any in a box [m]."""
     north: Any = max(abs(box[0] - lat_e7), abs(box[2] - lat_e7))
-    east = max(around_e7(box[1], lon_e7), around_e7(box[3], lon_e7))
-    if box[3] - box[1] >= 1_800_000_000 or (box[1] < lon_e7 - 1_800_000_000) != (box[3] < lon_e7 - 1_800_000_000):
-        east = 1_800_000_000.0  # wider than half the earth, or round its other side
-    return apart_at_most_m(float(north), east, across)
+    east: Any = min(max(abs(box[1] - lon_e7), abs(box[3] - lon_e7)), 1_800_000_000)  # straight, not the short way round
+    return apart_at_most_m(float(north), float(east), across)
 
 
 @kernel
@@ -84,7 +80,15 @@ def look_at_hour(
 
 @kernel
 def look_at_step(
-    k: Any, place: Any, shape: Any, max_speed_mps: float, window_s: Any, first_s: Any, last_s: Any, ends: Any, exclusion_m: Any
+    k: Any,
+    place: Any,
+    shape: Any,
+    max_speed_mps: float,
+    window_s: Any,
+    first_s: Any,
+    last_s: Any,
+    ends: Any,
+    exclusion_m: Any,
 ) -> tuple[Any, Any]:
     """Whether the step from the last fix of an hour to the first of the next may lead to the vicinity, as a bit; and whether it
     surely leads to the place in the window."""
@@ -97,27 +101,29 @@ def look_at_step(
     most_s = first_s[k + 1] - last_s[k] + 1
     if max(left_m, 0.0) + max(due_m, 0.0) > max_speed_mps * most_s:
         return 0, False
+    # the times at which they were taken at the latest, and at the earliest
     dlat, dlon = float(abs(ends[k, 2] - lat_e7)), around_e7(ends[k, 3], lon_e7)
     left_m = apart_at_most_m(dlat, dlon, across)
     dlat, dlon = float(abs(ends[k + 1, 0] - lat_e7)), around_e7(ends[k + 1, 1], lon_e7)
     due_m = apart_at_most_m(dlat, dlon, across)
-    left_s, due_s = last_s[k] + 1, first_s[k + 1]  # the times at which they were taken at the latest, and at the earliest
+    left_s, due_s = last_s[k] + 1, first_s[k + 1]
     meets = (
         left_m <= max_speed_mps * (min(due_s, window_s[1]) - left_s)
         and due_m <= max_speed_mps * (due_s - max(left_s, window_s[0]))
         and left_m + due_m <= max_speed_mps * (due_s - left_s)
     )
-    return MAY_MEET, meets
+    return STEP_MAY_MEET, meets
 
 
 @kernel
 def sift(
     place: Any, shape: Any, max_speed_mps: float, calm_mps: float, window_s: Any, first_hour_s: int, last_hour_s: int,
     start: Any, hour_s: Any, first_s: Any, last_s: Any, box: Any, ends: Any, exclusion_m: Any, gap_s: Any, fastest: Any,
-    ahead_s: Any, extent: Any, is_known: Any, state: Any, look: Any,
+    ahead_s: Any, extent: Any, is_known: Any, state: Any, longest_s: Any, has_fix: Any, look: Any,
 ) -> None:  # fmt: skip
-    """Write to state (n_devices,) uint8 what is told of each device, and to look (n,) uint8 the bits of its hours, which are
-    those of the window and the last before it. See `far.sifted` for what it rests on.
+    """Write to state (n_devices,) uint8 what is told of each device, to longest_s the longest time between two neighbouring
+    fixes, to has_fix whether one surely lies in the window, and to look (n,) uint8 the bits of its hours: those of the window
+    and the last before it. See `far.sifted` for what it rests on.
 
     place: latitude and longitude; shape: the radius of the vicinity, that of the widened one with all that is added to it,
     `parallel_m`, the cosine of the latitude; window_s: whole seconds that surely are in the window, from and to. Device d has
@@ -126,7 +132,7 @@ def sift(
     """
     for d in range(len(start) - 1):
         a, b = start[d], start[d + 1]
-        state[d] = DOUBTFUL
+        state[d], longest_s[d], has_fix[d] = DOUBTFUL, 0, False
         for k in range(a, b):
             look[k] = 0
         p, n = a, b - 1
@@ -141,17 +147,19 @@ def sift(
         apart_m = widest_m(a, b, box, extent[d])
         if apart_m > calm_mps * (min(last_s[p] - first_s[a], last_s[b - 1] - first_s[n]) - 1) or apart_m > _ANTIPODE_M:
             continue
-        seen, has_fix, surely = 0, False, False
+        seen, surely = 0, False
         for k in range(p, n):
+            longest_s[d] = max(longest_s[d], gap_s[k], first_s[k + 1] - last_s[k] + 1)
             if k > p:
                 bits, meets = look_at_hour(
                     k, place, shape, max_speed_mps, window_s, first_s, last_s, hour_s, box, exclusion_m, gap_s
                 )
                 look[k] |= bits
                 surely = surely or meets
-                has_fix = has_fix or window_s[0] <= first_s[k] < window_s[1] or window_s[0] <= last_s[k] < window_s[1]
+                if window_s[0] <= first_s[k] < window_s[1] or window_s[0] <= last_s[k] < window_s[1]:
+                    has_fix[d] = True
             bits, meets = look_at_step(k, place, shape, max_speed_mps, window_s, first_s, last_s, ends, exclusion_m)
             look[k] |= bits
             surely = surely or meets
             seen |= look[k]
-        state[d] = FAR if seen == 0 else MEETS if surely and has_fix else CLEAR
+        state[d] = FAR if seen == 0 else MEETS if surely and has_fix[d] else CLEAR

@@ -8,10 +8,14 @@ from __future__ import annotations
 import psycopg
 
 from engine.database import Connection
+from engine.store import gate
 from engine.store.summary import summary_query
 
 DAY_S = 86_400
-_OFFERED = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
+_OFFERED = (  # without its library preloaded the server ends whoever asks for it
+    "SELECT current_setting('timescaledb.disable_load', true) IS NOT NULL"
+    " AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
+)
 _IS_ON = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"
 _HYPERTABLES = "SELECT hypertable_name FROM timescaledb_information.hypertables WHERE hypertable_schema = current_schema()"
 _AGGREGATES = "SELECT view_name FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema()"
@@ -38,6 +42,9 @@ SELECT chunk FROM (
 WHERE until_s <= %s AND _timescaledb_functions.chunk_status(chunk) <> 1 ORDER BY until_s
 """
 _COMPRESS = "SELECT compress_chunk(%s::regclass, recompress => _timescaledb_functions.chunk_status(%s::regclass) & 1 = 1)"
+_GIVES_WAY = "SET LOCAL lock_timeout = '50ms'"
+"""Far below the second after which a server looks for deadlocks, and ends one of those who wait."""
+_GAVE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _FIX_HOUR = (
     "DROP VIEW fix_day; DROP TABLE fix_hour; CREATE MATERIALIZED VIEW fix_hour"
     " WITH (timescaledb.continuous, timescaledb.materialized_only = true) AS "
@@ -104,9 +111,10 @@ def compress(connection: Connection, before_s: int, most: int = 2**31) -> int:
 def _compressed(connection: Connection, chunk: str) -> bool:
     try:
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '300ms'")
+            connection.execute(_GIVES_WAY.encode())
             connection.execute(_COMPRESS, [chunk, chunk])
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            gate.close(connection)
+    except _GAVE_WAY:
         return False
     return True
 

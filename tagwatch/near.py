@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from psycopg.pq import TransactionStatus
@@ -18,6 +18,7 @@ from engine.database import Connection
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from engine.store.fixes import FixStore
+from engine.store.gate import one_instant
 from tagwatch.matching import NO_PLAN, beside_all, presence_about, trails_of
 from tagwatch.nearby.about import fixes_about
 from tagwatch.nearby.reading import Judged, Reader, comes_close, judge, matches_of
@@ -89,35 +90,39 @@ def _of_few(
     before the window to the one after it."""
     store = FixStore(connection)
     settled = settle(connection, question, _rows(store, activations, plan, wearers), wearers)
-    if UNMONITORED in only:
-        settled = settled._replace(unmonitored=[], others=[*settled.others, *settled.unmonitored])
     reader = Reader(store, question, activations, plan)
-    judged = [judge(question, trails) for trails in (reader.whole(set(settled.others)), reader.narrow(settled))]
-    counts = Counter({EXCLUDED: len(settled.excluded), UNMONITORED: len(settled.unmonitored)})
-    for part in judged:
-        counts.update(part.verdicts.values())
-    matches = _shown(question, reader, judged, {*only, PLACED}, compatible)
-    told = {verdict: counts[verdict] for verdict in VERDICTS}
-    return Found(sorted((m for m in matches if m.verdict in only), key=rank), told, _supports(matches))
+    if UNMONITORED in only:  # their matches tell of fixes that nobody has read
+        unread = [name for name, verdict in settled.verdicts.items() if verdict == UNMONITORED]
+        certain = {name: verdict for name, verdict in settled.verdicts.items() if verdict != UNMONITORED}
+        settled = settled._replace(verdicts=certain, others=[*settled.others, *unread])
+    whole = judge(question, reader.whole(set(settled.others)))
+    told = Counter([*settled.verdicts.values(), *whole.verdicts.values()])
+    matches = _shown(question, reader, settled, whole, {*only, PLACED}, compatible)
+    shown = sorted((match for match in matches if match.verdict in only), key=rank)
+    return Found(shown, {verdict: told[verdict] for verdict in VERDICTS}, _supports(matches))
 
 
 def _shown(
-    question: Question, reader: Reader, judged: Sequence[Judged], shown: Collection[str], compatible: bool
+    question: Question, reader: Reader, settled: Settled, whole: Judged, shown: Collection[str], compatible: bool
 ) -> list[Match]:
     """The matches of these verdicts. Who comes close is read in full for that: the posterior starts hours before."""
-    whole, narrow = judged
-    named = [name for name, verdict in narrow.verdicts.items() if verdict in shown]
-    close = {name for name in named if comes_close(question, narrow.trails, name)}
-    parts = [
-        (whole, [name for name, verdict in whole.verdicts.items() if verdict in shown]),
-        (narrow, [name for name in named if name not in close]),
-    ]
-    if close:
-        parts.append((judge(question, reader.whole(close)), sorted(close)))
+    named = {name: device for name, device in settled.devices.items() if settled.verdicts[name] in shown}
+    narrow = judge(question, reader.narrow(named, settled.longest_us)) if named else None
+    parts = [(whole, [name for name, verdict in whole.verdicts.items() if verdict in shown])]
+    if narrow:
+        close = {name for name in named if comes_close(question, narrow.trails, name)}
+        parts.append((narrow, [name for name in named if name not in close]))
+        if close:
+            parts.append((judge(question, reader.whole(close)), sorted(close)))
     found = []
     for part, names in parts:
         matches = matches_of(question, part, names)
         found += beside_all(question, part.trails, matches) if compatible else matches
+    for match in found:
+        if settled.verdicts.get(match.wearer, match.verdict) != match.verdict:  # one law by two ways: they never differ
+            raise AssertionError(
+                f"{match.wearer} is {match.verdict}, and {settled.verdicts[match.wearer]} by the summaries"
+            )
     return found
 
 
@@ -136,15 +141,10 @@ def _supports(matches: Sequence[Match]) -> dict[str, int]:
     return {support: told[support] for support in SUPPORTS}
 
 
-@contextmanager
-def _one_instant(connection: Connection) -> Iterator[None]:
-    """Within this all that is read is of one instant, where the transaction begins with it."""
-    if connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE:
-        yield
-        return
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        yield
+def _one_instant(connection: Connection) -> AbstractContextManager[None]:
+    """Within this all that is read is of one instant, where a transaction may begin with it."""
+    is_free = connection.info.transaction_status == TransactionStatus.IDLE
+    return one_instant(connection) if is_free else nullcontext()
 
 
 __all__ = ["Found", "Settled", "fixes_about", "found_of", "near_from", "near_in_database"]

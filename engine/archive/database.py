@@ -20,7 +20,6 @@ from engine.times import DAY_US, SECOND_US, to_datetime
 FIXES_AT_ONCE = 200_000
 """So many fixes are stored in one transaction."""
 _EVENTS_AT_ONCE = 10_000
-_DAY_S = DAY_US // SECOND_US
 
 
 class Imported(NamedTuple):

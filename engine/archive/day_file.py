@@ -32,12 +32,12 @@ def day_of(number: int) -> str:
         raise InputError(field="time", value=number * DAY_US, expected="microseconds within the years 1 to 9999") from None
 
 
-def write_day(folder: Path, day: str, fixes: Fixes) -> list[DayFile]:
+def write_day(folder: Path, day: str, fixes: Fixes, rows_a_file: int = ROWS_A_FILE) -> list[DayFile]:
     """Write the fixes of a day, in the order of `once`, to `folder/day=...`; a large day has several files."""
     (folder / f"day={day}").mkdir(parents=True, exist_ok=True)
     return [
         _write(folder, f"day={day}/fixes{f'-{k}' if k > 1 else ''}.parquet", part)
-        for k, part in enumerate(_parts(by_place(fixes), ROWS_A_FILE), 1)
+        for k, part in enumerate(_parts(by_place(fixes), rows_a_file), 1)
     ]
 
 

@@ -18,8 +18,10 @@ from engine.archive.staging import commit, writing
 from engine.archive.tables import read_events, write_events
 from engine.events import DeviceEvent
 from engine.fixes import Fixes, concat
-from engine.times import DAY_US, Clock, system_clock, to_iso
+from engine.times import DAY_US, SECOND_US, Clock, system_clock, to_iso
 
+_EARLIEST_US, _LATEST_US = -62_135_596_800 * SECOND_US, 253_402_300_799 * SECOND_US
+"""The years 1 to 9999: a bound beyond them is an open one."""
 _Spans = Mapping[str, tuple[int, int]]
 _Record = Callable[[str, int, int], Erasure]
 
@@ -67,7 +69,10 @@ def _spans(archive: Archive, devices: set[str], from_us: int | None, to_us: int 
             first_us, last_us = ends.get(event.device, (event.time_us, event.time_us))
             ends[event.device] = min(first_us, event.time_us), max(last_us, event.time_us)
     spans = {
-        name: (first_us if from_us is None else from_us, last_us + 1 if to_us is None else to_us)
+        name: (
+            first_us if from_us is None or from_us < _EARLIEST_US else from_us,
+            last_us + 1 if to_us is None or to_us > _LATEST_US else to_us,
+        )
         for name, (first_us, last_us) in ends.items()
     }
     return {name: span for name, span in sorted(spans.items()) if span[0] < span[1]}

@@ -54,6 +54,11 @@ class Group(NamedTuple):
     columns: dict[str, NDArray[Any]]
 
 
+def fixes_of(group: Group) -> Fixes:
+    """A row group as a batch."""
+    return Fixes.of(group.devices, **group.columns)
+
+
 class GroupFile:
     """A Parquet file of an archive, opened."""
 
@@ -120,4 +125,4 @@ def is_archived(source: str | Path | bytes) -> bool:
 def read_rows(source: bytes, name: str) -> Fixes:
     """The fixes of one file of an archive in the order of its rows. InputError where it is damaged."""
     groups = GroupFile(source, name).all(NAMES)
-    return concat([Fixes.of(group.devices, **group.columns) for group in groups])
+    return concat([*map(fixes_of, groups)])

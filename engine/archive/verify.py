@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.archive.day_file import day_of, digest_of
 from engine.archive.export import devices_of
+from engine.archive.groups import fixes_of
 from engine.archive.manifest import NAME, Day, DayFile, Device, Manifest, Table, read_manifest, settled
 from engine.archive.order import by_place, once
 from engine.archive.reader import Archive
@@ -79,7 +80,7 @@ def _day(archive: Archive, day: Day, devices: dict[str, Device]) -> Iterator[Fla
     parts = []
     for file in day.files:
         try:
-            groups = [Fixes.of(group.devices, **group.columns) for group in archive.file(file).all(NAMES)]
+            groups = [*map(fixes_of, archive.file(file).all(NAMES))]
         except InputError as fault:
             yield Flaw(file.path, "unreadable", str(fault))
             return

@@ -10,7 +10,8 @@ from engine.database import Connection
 MINUTES_A_DAY = 1440
 _BY_DEVICE = """
 SELECT day_s, name, 1, n_fixes::bigint, n_minutes::bigint, n_hours::bigint, gap_s::bigint
-FROM fix_day JOIN device USING (device_id) WHERE day_s >= %(from)s AND day_s < %(to)s AND name = ANY(%(devices)s) ORDER BY day_s, name
+FROM fix_day JOIN device USING (device_id) WHERE day_s >= %(from)s AND day_s < %(to)s
+AND name = ANY(%(devices)s) ORDER BY day_s, name
 """
 _BY_DAY = """
 SELECT day_s, '', count(*), sum(n_fixes)::bigint, sum(n_minutes)::bigint, sum(n_hours)::bigint, max(gap_s)::bigint FROM fix_day

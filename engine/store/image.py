@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psycopg import Cursor, sql
 
 from engine.errors import StoreError
+from engine.store.gate import entered
 from engine.store.image_kernels import NULL, decode, encode
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -49,7 +50,8 @@ def image_of(rows: NDArray[np.int64], widths: Sequence[int]) -> memoryview:
 def copy_out(cursor: Cursor[Any], query: sql.Composable, values: Sequence[object], n_columns: int) -> NDArray[np.int64]:
     """The rows of a query of smallint, integer and bigint columns, as (n_columns, n) int64 with NULL for NULL."""
     image = bytearray()
-    with cursor.copy(sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query), values) as copy:
+    copying = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
+    with entered(cursor.connection), cursor.copy(copying, values) as copy:
         for block in copy:
             image += block
     return rows_in(image[len(HEADER) :], n_columns)

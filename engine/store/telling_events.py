@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.database import Connection
+from engine.events import DeviceEvent
 from engine.times import to_datetime
 
 _QUERY = """
@@ -13,9 +16,12 @@ WITH power AS (
     SELECT device_id, time, kind FROM device_event WHERE kind = 'strap_tamper' AND time <= %(until)s
     UNION ALL
     SELECT device_id, time, kind FROM device_event
-    WHERE kind IN ('power_off', 'fault') AND time >= %(since)s AND time <= %(end)s
+    WHERE kind = 'fault' AND time >= %(since)s AND time <= %(end)s
     UNION ALL
-    SELECT device_id, time, kind FROM power WHERE kind = 'power_off' AND time < %(since)s
+    SELECT device_id, time, kind FROM device_event
+    WHERE kind = 'power_off' AND time >= %(start)s AND time <= %(end)s
+    UNION ALL
+    SELECT device_id, time, kind FROM power WHERE kind = 'power_off' AND time < %(start)s
 )
 SELECT name, (extract(epoch FROM time) * 1000000)::bigint, kind FROM telling JOIN device USING (device_id)
 """
@@ -25,8 +31,20 @@ def read_telling(
     connection: Connection, *, since_us: int, start_us: int, end_us: int, until_us: int
 ) -> list[tuple[str, int, str]]:  # fmt: skip
     """Device, time [us] and kind of what may keep a tag from vouching in the window [start_us, end_us], of all devices: every
-    strap tamper up to until_us; a fault or power_off from since_us on, which is before the window; an older power_off that no
-    power_on followed before the window."""
+    strap tamper up to until_us; a fault from since_us on, which is before the window; a power_off in the window, or before it
+    where no power_on followed until the window began."""
     bounds = {"since": since_us, "start": start_us, "end": end_us, "until": until_us}
     rows = connection.execute(_QUERY.encode(), {name: to_datetime(time_us) for name, time_us in bounds.items()})
     return [(name, time_us, kind) for name, time_us, kind in rows]
+
+
+def read_telling_of(connection: Connection, devices: Sequence[str]) -> list[DeviceEvent]:
+    """All events of these kinds of some devices, oldest first."""
+    rows = connection.execute(
+        "SELECT d.name, (extract(epoch FROM e.time) * 1000000)::bigint, e.kind, e.value,"
+        " floor(extract(epoch FROM e.received))::bigint FROM device d JOIN device_event e USING (device_id)"
+        " WHERE d.name = ANY(%s) AND e.kind IN ('strap_tamper', 'power_off', 'power_on', 'fault')"
+        " ORDER BY e.time, d.name, e.kind, e.value",
+        [list(devices)],
+    )
+    return [DeviceEvent(*row) for row in rows]

@@ -72,7 +72,7 @@ class Turn:
         present, inverse = np.unique(device_id, return_inverse=True)
         unknown = [number for number in present.tolist() if number not in self._newest_us]
         if unknown:
-            told = dict(self._connection.execute(_NEWEST, [unknown]).fetchall())
+            told: dict[int, int] = dict(self._connection.execute(_NEWEST, [unknown]).fetchall())
             self._newest_us |= dict.fromkeys(unknown, NEVER_US) | told  # only when it is known: a query may fail
         return np.array([self._newest_us[number] for number in present.tolist()], np.int64)[inverse]
 

@@ -87,9 +87,18 @@ def import_(folder: Folder, config: Config = None, reason: Reason = "", case: Ca
     found = Archive(folder)
     with connected(config) as connection:
         digest = found.manifest.digest
-        log_view(connection, "archive imported", str(folder), reason=reason, case_ref=case, digest=digest, fixes=found.manifest.fixes)
+        log_view(
+            connection,
+            "archive imported",
+            str(folder),
+            reason=reason,
+            case_ref=case,
+            digest=digest,
+            fixes=found.manifest.fixes,
+        )
         settings = read_settings(config)
         worn = load(connection, settings.filter_settings, settings.default_plan).activations
+        connection.commit()
         connection.autocommit = True
         done = import_archive(
             connection, found, partial(open_part, connection, worn),

@@ -66,6 +66,7 @@ def _disclose(
     **told: Any,
 ) -> None:  # fmt: skip
     """The view is in the audit log, then everything is read as it is at one moment, and written whole or not at all."""
+    from engine.store.gate import one_instant
     from tagwatch.access.by_command import log_view, operating_user
     from tagwatch.cli.crimes import connected
     from tagwatch.disclosure.container import written
@@ -78,8 +79,7 @@ def _disclose(
     raw_log = read_settings(config).raw_log.folder
     with written(out, overwrite=overwrite) as container, connected(config) as connection:
         log_view(connection, action, name, reason=reason, case_ref=case_ref, **told)
-        with connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with one_instant(connection, read_only=True):
             last = last_before(connection, action, name, operating_user())
             about = write(container, connection, last if audit_until is None else min(last, audit_until), raw_log)
     n_bytes = sum(member.n_bytes for member in container.members)

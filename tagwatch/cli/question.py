@@ -79,7 +79,7 @@ def _from_files(
     worn = read_activations(activations) if activations else None
     noticed = read_events(events, zone_of(tz)) if events else []
     plan = Activation("", "", -(2**62), percentile=percentile)
-    fixes = read_fixes_about(files, [question], tz, skip_bad)
+    fixes = read_fixes_about(files, [question], worn, tz, skip_bad)
     tell_no_fixes(fixes, ", ".join(files))
     tell_cut_times(fixes)
     return found_of(near_from(fixes, question, worn, noticed, plan, compatible=compatible))

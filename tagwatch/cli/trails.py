@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from alerts.ledger import Version
     from crime_match.question import Question
+    from engine.activations import Activations
     from engine.fixes import Fixes
     from ingest.fault import Fault, OnFault
 
@@ -47,9 +48,9 @@ def read_fixes(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Fixes:
 
 
 def read_fixes_about(
-    paths: Sequence[str], questions: Sequence[Question], tz: str | None, skip_bad: bool
+    paths: Sequence[str], questions: Sequence[Question], worn: Activations | None, tz: str | None, skip_bad: bool
 ) -> Fixes:  # fmt: skip
-    """The fixes of all files, of archives only those that these questions need."""
+    """The fixes of all files, of archives only those that these questions need about who wore what."""
     from engine.archive.manifest import is_archive
     from engine.archive.reader import Archive
     from engine.fixes import concat
@@ -57,7 +58,9 @@ def read_fixes_about(
     from tagwatch.nearby.about import margin_us
 
     spans = [*merged((q.start_us - margin_us(q), q.end_us + margin_us(q)) for q in questions)]
-    return concat(Archive(path).about(spans) if is_archive(path) else read_fixes([path], tz, skip_bad) for path in paths)
+    return concat(
+        Archive(path).about(spans, worn=worn) if is_archive(path) else read_fixes([path], tz, skip_bad) for path in paths
+    )
 
 
 def pieces_of(paths: Sequence[str], tz: str | None, skip_bad: bool) -> Iterator[Fixes]:

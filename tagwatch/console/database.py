@@ -9,6 +9,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from engine.database import OPTIONS, Connection, shown
 from engine.errors import UnreachableError
+from engine.store.gate import one_instant
 
 MOST_OPEN, WAIT_S = 12, 5.0
 
@@ -27,8 +28,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read-only connection on one snapshot; UnreachableError where the server is not there."""
-        with self._taken() as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self._taken() as connection, one_instant(connection, read_only=True):
             yield connection
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from crime_match.batch.matcher import Matcher
@@ -14,10 +14,10 @@ from crime_match.verdicts import EXCLUDED, VERDICTS
 from engine.activations import Activation, Activations
 from engine.fixes import Fixes
 from engine.store.fixes import FixStore
+from engine.store.telling_events import read_telling_of
 from engine.times import SECOND_US
 from tagwatch.matching import NO_PLAN, is_close, presence_about, trails_of
 from tagwatch.nearby.about import fixes_about
-from tagwatch.nearby.settled import Settled
 from tagwatch.wearing import Wearing
 
 
@@ -37,18 +37,16 @@ class Reader:
         if not devices:
             return trails_of(Fixes.empty(), self._of(wearers), (), self._plan)
         fixes = fixes_about(self._store, [self._question], devices=devices)
-        return trails_of(fixes, self._of(wearers), self._store.read_events(devices=devices), self._plan)
+        return trails_of(fixes, self._of(wearers), read_telling_of(self._store.connection, devices), self._plan)
 
-    def narrow(self, settled: Settled) -> Trails:
-        """The trails of those who are clear, from the fix before the window to the one after it: none of theirs is in doubt,
-        so nothing farther off changes their verdict."""
-        aside_us = max(settled.longest_us, COVERED_US) + SECOND_US
-        fixes = self._store.read(
-            devices=settled.clear.values(),
-            from_us=self._question.start_us - aside_us,
-            to_us=self._question.end_us + aside_us,
-        )
-        return trails_of(fixes, self._of(settled.clear), (), self._plan)
+    def narrow(self, devices: Mapping[str, str], longest_us: int) -> Trails:
+        """The trails of wearers by these devices, from the fix before the window to the one after it: none of theirs is in
+        doubt, and no two next to each other are farther apart than longest_us, so nothing farther off changes their match."""
+        aside_us = max(longest_us, COVERED_US) + SECOND_US
+        start_us, end_us = self._question.start_us, self._question.end_us
+        fixes = self._store.read(devices=devices.values(), from_us=start_us - aside_us, to_us=end_us + aside_us)
+        events = read_telling_of(self._store.connection, [*devices.values()])
+        return trails_of(fixes, self._of(devices), events, self._plan)
 
     def _of(self, wearers: Collection[str]) -> Activations | None:
         if not self._activations.rows:

@@ -1,4 +1,4 @@
-"""Whom the hourly summaries settle: who surely was elsewhere, who surely is not monitored, and who has to be read."""
+"""Whom the hourly summaries settle, with a look at the pieces of trails that they leave open; all others have to be read."""
 
 from __future__ import annotations
 
@@ -9,69 +9,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_match import far
+from crime_match.pieces import UNTOLD, verdicts_of
 from crime_match.question import Question
+from crime_match.verdicts import UNMONITORED, VERDICTS
 from engine.activations import Activation
 from engine.database import Connection
 from engine.error_model import device_model, number_of
 from engine.store.extents import Extents, Span, read_extents
 from engine.store.fixes import NEAREST
 from engine.store.hours import Hours, HourSummaries
-from engine.store.telling_events import read_telling
+from engine.store.pieces import read_pieces
 from engine.times import SECOND_US
 from tagwatch.nearby.about import margin_us
+from tagwatch.nearby.worn import Worn, told_by_devices, worn_about
 
-_FAR_US = 2**61
+ASIDE_H = (1, 12)
+"""So many hours on both sides of the window are looked at; of those about whom they leave doubt, more."""
 _MOST_HOURS = 24
 
 
 class Settled(NamedTuple):
-    """Wearers by what is known of them without their fixes: excluded, unmonitored; clear, with their devices: none of their
-    fixes about the window can be in doubt, and two next to each other are at most longest_us apart; all others."""
+    """The verdicts that are certain, by wearer. devices: of whom the fixes about the window are in no doubt, with the device;
+    two that are next to each other are at most longest_us apart. others: who has to be read in full."""
 
-    excluded: list[str]
-    unmonitored: list[str]
-    clear: dict[str, str]
+    verdicts: dict[str, str]
+    devices: dict[str, str]
     longest_us: int
     others: list[str]
 
 
-class _Worn(NamedTuple):
-    """For each wearer (n,) his only activation about the window as a row of `rows`, -1 where there is none or more; and
-    whether none meets the window."""
+class _Known(NamedTuple):
+    """What holds for all looks: where all fixes lie, which devices are in doubt, and which surely may not exclude."""
 
-    wearers: list[str]
-    row: NDArray[np.int64]
-    is_off: NDArray[np.bool_]
-
-
-def nobody_settled(wearers: Collection[str]) -> Settled:
-    """Everybody has to be read."""
-    return Settled([], [], {}, 0, sorted(wearers))
+    extents: Extents
+    doubted: set[str]
+    hindered: set[str]
 
 
 def settle(
     connection: Connection, question: Question, rows: Sequence[Activation], wearers: Collection[str] | None = None
 ) -> Settled:
-    """What the summaries tell of the wearers of these activations (of these wearers alone), in an answer of one instant.
+    """The verdicts of the wearers of these activations (of these wearers alone), as far as summaries and pieces tell them.
 
-    Whoever wears several devices, or another one about that time, or whose tag may not vouch for him, has to be read.
+    Whoever wears several devices, or another one about that time, or whose tag may not vouch for him, is left to the others; so
+    is everybody where the hours of the window are not summarised yet.
     """
-    first_s, last_s = far.hours_about(question)
     summaries = HourSummaries(connection)
     until_s = summaries.until_s
-    covered = (first_s - far.HOUR_S, last_s + 2 * far.HOUR_S)
-    worn = _worn(question, rows, wearers, covered)
-    if until_s < covered[1]:
-        return _of(worn, rows, np.zeros(len(worn.wearers), np.uint8), 0)
+    covered = [_covered(question, aside_h) for aside_h in ASIDE_H]
+    worn = worn_about(question, rows, wearers, covered[0])
+    off = [name for name, is_off in zip(worn.wearers, worn.is_off.tolist(), strict=True) if is_off]
+    settled = Settled(dict.fromkeys(off, UNMONITORED), {}, 0, sorted({*worn.wearers} - {*off}))
+    if until_s < covered[0][1]:
+        return settled
+    known = _known(connection, summaries, question, rows, until_s)
+    for span in covered:
+        if span[1] <= until_s and settled.others:
+            settled = _looked(connection, question, rows, known, span, settled)
+    return settled
+
+
+def _covered(question: Question, aside_h: int) -> tuple[int, int]:
+    first_s, last_s = far.hours_about(question)
+    return first_s - aside_h * far.HOUR_S, last_s + (aside_h + 1) * far.HOUR_S
+
+
+def _known(
+    connection: Connection, summaries: HourSummaries, question: Question, rows: Sequence[Activation], until_s: int
+) -> _Known:
+    """Hours are compared with what is stale before they are read and after: they may be made anew meanwhile."""
     span = _span(question, rows)
     stale = summaries.stale(span.outer_first_s, span.outer_last_s)
-    hours = summaries.read(*covered)
     extents = read_extents(connection, span, until_s, NEAREST)
     stale |= summaries.stale(span.outer_first_s, span.outer_last_s)
-    doubted = _doubted(connection, question, rows, covered) | _touched(stale, span, extents)
-    state, longest_s = _sifted(question, hours, extents, worn, rows, doubted)
-    clear = state == far.CLEAR
-    return _of(worn, rows, state, int(longest_s[clear].max(initial=0)) * SECOND_US)
+    wide = {name for name, is_wide in zip(extents.devices, extents.is_wide.tolist(), strict=True) if is_wide}
+    widest = _covered(question, ASIDE_H[-1])
+    first_s, last_s = min(span.first_s, widest[0]), max(span.last_s, widest[1])
+    touched = {name for name, hour_s in stale if first_s <= hour_s < last_s or name in wide}
+    told = told_by_devices(connection, question, rows, widest)
+    return _Known(extents, touched | told.doubted, told.hindered)
 
 
 def _span(question: Question, rows: Sequence[Activation]) -> Span:
@@ -87,77 +103,59 @@ def _span(question: Question, rows: Sequence[Activation]) -> Span:
     return Span(min(first_s, before_s - outer_s), first_s, before_s, after_s, last_s, max(last_s, after_s + outer_s))
 
 
-def _touched(stale: set[tuple[str, int]], span: Span, extents: Extents) -> set[str]:
-    """The devices of which hours that were looked at are not what they were when they were summarised."""
-    wide = {name for name, is_wide in zip(extents.devices, extents.is_wide.tolist(), strict=True) if is_wide}
-    return {name for name, hour_s in stale if span.first_s <= hour_s < span.last_s or name in wide}
+def _looked(
+    connection: Connection, question: Question, rows: Sequence[Activation], known: _Known, covered: tuple[int, int],
+    before: Settled,
+) -> Settled:  # fmt: skip
+    """With what the hours [from, to) tell of those who are still among the others."""
+    worn = worn_about(question, rows, set(before.others), covered)
+    device_of = {name: rows[k].device for name, k in zip(worn.wearers, worn.row.tolist(), strict=True) if k >= 0}
+    device_of = {name: device for name, device in device_of.items() if device not in known.doubted}
+    few = None if covered == _covered(question, ASIDE_H[0]) else sorted(device_of.values())
+    hours = HourSummaries(connection).read(*covered, few)
+    percentile, model = _error_models(hours, worn, rows)
+    exclusion_m = far.exclusion_m(hours, percentile[hours.device], model[hours.device])
+    found = _usable(hours, far.sifted(question, hours, exclusion_m, *_boxes(hours, known)), {*device_of.values()}, known)
+    pieces = far.pieces_of(question, hours, found)
+    names = [hours.devices[k] for k in pieces.device.tolist()]
+    piece_rows = read_pieces(connection, names, pieces.from_s, pieces.to_s)
+    verdict = verdicts_of(question, found, pieces, piece_rows, percentile, model)
+    at = {name: k for k, name in enumerate(hours.devices) if verdict[k] != UNTOLD}
+    sure = {name: at[device] for name, device in device_of.items() if device in at}
+    read = {name: k for name, k in sure.items() if found.state[k] != far.FAR}
+    return Settled(
+        before.verdicts | {name: VERDICTS[verdict[k]] for name, k in sure.items()},
+        before.devices | {name: device_of[name] for name in read},
+        max([before.longest_us, *(int(found.longest_s[k]) * SECOND_US for k in read.values())]),
+        sorted({*before.others} - {*sure}),
+    )
 
 
-def _worn(
-    question: Question, rows: Sequence[Activation], wearers: Collection[str] | None, covered: tuple[int, int]
-) -> _Worn:
-    names = sorted({row.wearer for row in rows if wearers is None or row.wearer in wearers})
-    number = {name: k for k, name in enumerate(names)}
-    wearer = np.array([number.get(row.wearer, -1) for row in rows], np.int64)
-    bounds = np.array([(max(row.from_us, -_FAR_US), min(row.to_us, _FAR_US)) for row in rows], np.int64).reshape(-1, 2)
-    from_us, to_us = covered[0] * SECOND_US, covered[1] * SECOND_US
-    aside_us = far.apart_us(question)
-    counts = (bounds[:, 0] < to_us + aside_us) & (bounds[:, 1] > from_us - aside_us) & (wearer >= 0)
-    meets = (bounds[:, 0] <= question.end_us) & (bounds[:, 1] > question.start_us) & (wearer >= 0)
-    covers = counts & (bounds[:, 0] <= from_us) & (bounds[:, 1] >= to_us)
-    row = np.full(len(names), -1, np.int64)
-    row[wearer[covers]] = np.flatnonzero(covers)
-    row[np.bincount(wearer[counts], minlength=len(names)) != 1] = -1
-    return _Worn(names, row, np.bincount(wearer[meets], minlength=len(names)) == 0)
+def _usable(hours: Hours, found: far.Sifted, devices: set[str], known: _Known) -> far.Sifted:
+    """What was found of these devices alone. Whoever's tag may not exclude is as one who can have been there, if there is a fix
+    in the window."""
+    asked = np.array([name in devices for name in hours.devices], np.bool_)
+    hindered = np.array([name in known.hindered for name in hours.devices], np.bool_)
+    state = np.where(asked, found.state, far.DOUBTFUL).astype(np.uint8)
+    hindered &= state != far.DOUBTFUL
+    state[hindered] = np.where(found.has_fix[hindered], far.MEETS, far.DOUBTFUL)
+    return found._replace(state=state)
 
 
-def _doubted(connection: Connection, question: Question, rows: Sequence[Activation], covered: tuple[int, int]) -> set[str]:
-    """The devices with events that may matter. A strap tamper does in its own activation alone."""
-    events = read_telling(
-        connection, since_us=covered[0] * SECOND_US, start_us=question.start_us, end_us=question.end_us,
-        until_us=covered[1] * SECOND_US,
-    )  # fmt: skip
-    found = {name for name, _, kind in events if kind != "strap_tamper"}
-    tampered = {(name, time_us) for name, time_us, kind in events if kind == "strap_tamper"}
-    names = {name for name, _ in tampered}
-    start_us, end_us = question.start_us, question.end_us
-    about = [row for row in rows if row.device in names and row.from_us <= end_us and row.to_us > start_us]
-    return found | {
-        row.device for row in about for name, at_us in tampered if row.device == name and row.from_us <= at_us < row.to_us
-    }
+def _error_models(hours: Hours, worn: Worn, rows: Sequence[Activation]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """What the circles of each device are said to hold, and the number of its model, by the only activation of its wearer."""
+    percentile, model = np.full(len(hours.devices), 0.5), np.zeros(len(hours.devices), np.uint8)
+    by_device = {rows[k].device: rows[k] for k in worn.row.tolist() if k >= 0}
+    for k, name in enumerate(hours.devices):
+        row = by_device.get(name)
+        if row is not None:
+            percentile[k], model[k] = row.percentile, number_of(device_model(row.model, row.percentile))
+    return percentile, model
 
 
-def _sifted(
-    question: Question, hours: Hours, extents: Extents, worn: _Worn, rows: Sequence[Activation], doubted: set[str]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """State and longest step (see `far.Sifted`) of each wearer; those without an only device are in doubt."""
-    at = {name: k for k, name in enumerate(hours.devices)}
-    device = np.array([at.get(rows[k].device, -1) if k >= 0 else -1 for k in worn.row.tolist()], np.int64)
-    percentile, model = np.full(len(at), 0.5), np.zeros(len(at), np.uint8)
-    is_known, box = np.zeros(len(at), np.bool_), np.zeros((len(at), 4), np.int64)
-    for k, row in zip(device.tolist(), worn.row.tolist(), strict=True):
-        if k >= 0:
-            percentile[k] = rows[row].percentile
-            model[k] = number_of(device_model(rows[row].model, rows[row].percentile))
-    here = np.array([at.get(name, -1) for name in extents.devices], np.int64)
-    box[here[here >= 0]] = extents.box[here >= 0]
-    is_known[here[here >= 0]] = True
-    is_known[[at[name] for name in doubted if name in at]] = False
-    radius_m = far.exclusion_m(hours, percentile[hours.device], model[hours.device])
-    found = far.sifted(question, hours, radius_m, box, is_known)
-    # a device that is not there is the one after the last
-    return np.append(found.state, np.uint8(far.DOUBTFUL))[device], np.append(found.longest_s, 0)[device]
-
-
-def _of(worn: _Worn, rows: Sequence[Activation], state: NDArray[np.uint8], longest_us: int) -> Settled:
-    settled = Settled([], [], {}, longest_us, [])
-    for k, name in enumerate(worn.wearers):
-        if worn.is_off[k]:
-            settled.unmonitored.append(name)
-        elif state[k] == far.FAR:
-            settled.excluded.append(name)
-        elif state[k] == far.CLEAR:
-            settled.clear[name] = rows[worn.row[k]].device
-        else:
-            settled.others.append(name)
-    return settled
+def _boxes(hours: Hours, known: _Known) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The box of all fixes of each device, and whether it is known and nothing of the device is in doubt."""
+    at = {name: k for k, name in enumerate(known.extents.devices)}
+    where = np.array([at.get(name, -1) for name in hours.devices], np.int64)
+    is_known = (where >= 0) & np.array([name not in known.doubted for name in hours.devices], np.bool_)
+    return known.extents.box[where] if at else np.zeros((len(where), 4), np.int64), is_known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from math import hypot, inf
 from typing import Any, cast
@@ -30,7 +31,7 @@ def summaries_of(kept: Kept) -> Summaries:
 def _summary(rows: list[tuple[int, int, int, int, int, int]]) -> dict[str, Any]:
     time_us, lats, lons, accuracies, sources, received_s = zip(*rows, strict=True)
     times_s = [t // 1_000_000 for t in time_us]
-    steps = list(zip(rows, rows[1:], strict=False))
+    steps = list(itertools.pairwise(rows))
     said = [a for a in accuracies if a != ABSENT]
     return {
         "n_fixes": len(rows), "n_minutes": len({t // 60 for t in times_s}), "first_s": times_s[0], "last_s": times_s[-1],

@@ -62,15 +62,19 @@ def server_of(kind: str, folder: Path) -> Iterator[str]:
 def fresh_database(server: str, folders: Sequence[Path] = (SCHEMA,), role: str | None = None) -> Iterator[str]:
     """The URL of a new database, with the schemas of these folders; it belongs to `role`, and is dropped at the end."""
     name = f"tagwatch_{uuid.uuid4().hex[:12]}"
+    _alone(server, f'CREATE DATABASE "{name}"' + (f' OWNER "{role}"' if role else ""))
+    try:
+        url = url_of(server, dbname=name) if role is None else url_of(server, dbname=name, user=role)
+        if folders:
+            migrate(url, folders)
+        yield url
+    finally:
+        _alone(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _alone(server: str, statement: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"' + (f' OWNER "{role}"' if role else ""))
-        try:
-            url = url_of(server, dbname=name) if role is None else url_of(server, dbname=name, user=role)
-            if folders:
-                migrate(url, folders)
-            yield url
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connection.execute(statement.encode())
 
 
 def url_of(server: str, **changes: str) -> str:
@@ -132,7 +136,9 @@ def rows_of(fixes: Fixes) -> list[tuple[Row, int]]:
     content = np.array([fixes.column(name) for name in CONTENT]).T.tolist()
     return [
         ((fixes.devices[d], t, tuple(c)), r)
-        for d, t, c, r in zip(fixes.device.tolist(), fixes.time_us.tolist(), content, fixes.received_s.tolist(), strict=True)
+        for d, t, c, r in zip(
+            fixes.device.tolist(), fixes.time_us.tolist(), content, fixes.received_s.tolist(), strict=True
+        )
     ]
 
 
@@ -156,7 +162,9 @@ READINGS = st.builds(
     Reading, st.integers(0, 3), st.sampled_from(TICKS_US), st.integers(0, 2), st.integers(-400, 400)
 )  # fmt: skip
 FLOODS = st.builds(Flood, READINGS, st.sampled_from([700_000, 60_000_000]))
-BATCHES = st.one_of(st.lists(READINGS, max_size=25), st.lists(READINGS, max_size=25), st.lists(FLOODS, min_size=1, max_size=2))
+BATCHES = st.one_of(
+    st.lists(READINGS, max_size=25), st.lists(READINGS, max_size=25), st.lists(FLOODS, min_size=1, max_size=2)
+)
 INSTANTS = st.one_of(st.sampled_from(TICKS_US), st.sampled_from([t + 500_000 for t in TICKS_US]))
 SPANS = st.tuples(INSTANTS, INSTANTS).map(lambda pair: (min(pair), max(pair)))
 SOME_DEVICES = st.lists(st.sampled_from([*DEVICES, "never seen"]), unique=True)

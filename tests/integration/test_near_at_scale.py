@@ -69,12 +69,9 @@ def require_same(connection: Connection, the: World, question: Question) -> None
         assert {m.wearer: m.verdict for m in plain} == told(slow)
     rows = worn.rows if worn else [the_row for name in store.devices() for the_row in own(name)]
     settled = settle(connection, question, rows)
-    assert {told(slow)[name] for name in settled.excluded} <= {"excluded"}
-    assert {told(slow)[name] for name in settled.unmonitored} <= {"unmonitored"}
-    SETTLED.update(
-        excluded=len(settled.excluded), unmonitored=len(settled.unmonitored), clear=len(settled.clear),
-        others=len(settled.others),
-    )  # fmt: skip
+    assert all(told(slow)[name] == verdict for name, verdict in settled.verdicts.items())
+    SETTLED.update(settled.verdicts.values())
+    SETTLED.update(clear=len(settled.devices), others=len(settled.others))
     connection.commit()
 
 

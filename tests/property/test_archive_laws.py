@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.activations import Activation, Activations
 from engine.archive.erasure import erase
 from engine.archive.export import Exported, export
+from engine.archive.nearest import nearest_of_wearers
 from engine.archive.reader import Archive
 from engine.archive.spill import by_day
 from engine.archive.verify import verify
@@ -206,6 +209,38 @@ def test_the_nearest_are_the_nearest(seed: int, offset_us: int, length_us: int) 
         assert rows_set(archive.about([(from_us, to_us)])) == wanted(True) | wanted(False) | within
         mine = {row for row in wanted(True) if row[0] in ("a", "d")}
         assert rows_set(archive.nearest(from_us, before=True, devices=["a", "d", "nobody"])) == mine
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32), st.integers(-DAY_US, 3 * DAY_US))
+def test_the_nearest_of_who_wore_them(seed: int, offset_us: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 700))
+    fixes = Fixes.of(
+        ("a", "b"), device=rng.integers(0, 2, n), time_us=NOON_US + rng.permutation(np.arange(n)) * 300 * SECOND_US,
+        lat_e7=np.zeros(n), lon_e7=np.zeros(n),
+    )  # fmt: skip
+    worn, at_us = [], NOON_US + offset_us
+    for device in fixes.devices:
+        cuts = sorted({NOON_US + int(k) * 300 * SECOND_US for k in rng.integers(-9, n + 9, 8)})
+        spans = pairwise(cuts)
+        worn += [Activation(device, f"W{rng.integers(0, 3)}", *span) for span in spans if rng.random() < 0.8]
+    all_rows = rows_of(fixes)
+
+    def wanted(before: bool) -> set[Row]:
+        found: set[Row] = set()
+        for wearer, device in {(row.wearer, row.device) for row in worn}:
+            mine = [(r.from_us, r.to_us) for r in worn if (r.wearer, r.device) == (wearer, device)]
+            held = [r for r in all_rows if r[0] == device and any(first <= r[1] < end for first, end in mine)]
+            beyond = [r for r in held if (r[1] < at_us if before else r[1] > at_us)]
+            found |= {*sorted(beyond, key=lambda row: -row[1] if before else row[1])[:64]}
+        return found
+
+    with folders() as [folder]:
+        export(folder, lambda spill: by_day([fixes], spill))
+        archive, activations = Archive(folder), Activations(worn)
+        for before in (True, False):
+            assert rows_set(nearest_of_wearers(archive, activations, at_us, before=before)) == wanted(before)
 
 
 events = st.lists(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +13,26 @@ from engine.database import Connection
 from engine.fixes import Fixes
 from engine.store.fixes import NEAREST, FixStore
 from tests.integration.store_world import (
-    BATCHES, DEEDS, DEVICES, INSTANTS, SERVERS, SOME_DEVICES, SPANS, Erasure, Flood, Kept, Reading, Write, empty, erase,
-    fixes_of, fresh_database, keep, rows_of, server_of, two_connections,
+    BATCHES,
+    DEEDS,
+    DEVICES,
+    INSTANTS,
+    SERVERS,
+    SOME_DEVICES,
+    SPANS,
+    Erasure,
+    Flood,
+    Kept,
+    Reading,
+    Write,
+    empty,
+    erase,
+    fixes_of,
+    fresh_database,
+    keep,
+    rows_of,
+    server_of,
+    two_connections,
 )  # fmt: skip
 
 Both = tuple[Connection, Connection]
@@ -89,18 +106,23 @@ def test_every_fix_is_stored_once_with_its_earliest_arrival(both: Both, deeds: l
 @settings(max_examples=25)
 @given(deeds=DEEDS, asked=st.tuples(SPANS, SOME_DEVICES, BATCHES), box=st.tuples(*[st.integers(0, 2)] * 4))
 def test_what_is_asked_is_what_the_set_holds(
-    both: Both, deeds: list[Write | Erasure], asked: tuple[tuple[int, int], list[str], list[Reading | Flood]], box: tuple[int, ...]
+    both: Both,
+    deeds: list[Write | Erasure],
+    asked: tuple[tuple[int, int], list[str], list[Reading | Flood]],
+    box: tuple[int, ...],
 ) -> None:
     store, kept = laid(both, deeds)
     (from_us, to_us), devices, readings = asked
-    batch = fixes_of(readings)
+    batch = fixes_of([*readings, *(one for deed in deeds if isinstance(deed, Write) for one in deed.readings)])
     west, east = sorted(-1_200_000 - 700 * k for k in box[:2])
     south, north = sorted(515_000_000 + 1000 * k for k in box[2:])
     with store.connection.transaction():
         for bounds in ((from_us, to_us), (None, to_us), (from_us, None), (None, None), (from_us, from_us)):
             for whose in (None, devices):
                 low, high = bounds[0] or -(2**62), bounds[1] or 2**62
-                there = {row: at for row, at in kept.items() if low <= row[1] <= high and (whose is None or row[0] in whose)}
+                there = {
+                    row: at for row, at in kept.items() if low <= row[1] <= high and (whose is None or row[0] in whose)
+                }
                 assert stored(store.read(devices=whose, from_us=bounds[0], to_us=bounds[1])) == there
                 inside = {row: at for row, at in there.items() if west <= row[2][1] <= east and south <= row[2][0] <= north}
                 found = store.read(devices=whose, from_us=bounds[0], to_us=bounds[1], box_e7=(west, south, east, north))

@@ -10,7 +10,7 @@ from typing import cast
 
 import psycopg
 import pytest
-from hypothesis import given, settings, Phase
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine import timescale
@@ -22,13 +22,32 @@ from engine.store.fixes import FixStore
 from engine.store.hours import HourSummaries
 from tests.integration.hours_oracle import as_summaries, same, summaries_of, wrongly_trusted
 from tests.integration.store_world import (
-    DEEDS, DEVICES, READINGS, SERVERS, START_S, TICKS_US, Erasure, Flood, Kept, Reading, Write, empty, erase, fixes_of,
-    fresh_database, keep, readings_of, rows_of, server_of,
+    DEEDS,
+    DEVICES,
+    READINGS,
+    SERVERS,
+    START_S,
+    TICKS_US,
+    Erasure,
+    Flood,
+    Kept,
+    Reading,
+    Write,
+    empty,
+    erase,
+    fixes_of,
+    fresh_database,
+    keep,
+    readings_of,
+    rows_of,
+    server_of,
 )  # fmt: skip
 
 HOUR_S = 3600
 END_S = START_S + 20 * 86_400
-UNTIL = st.sampled_from([START_S - HOUR_S, START_S + 2 * HOUR_S, START_S + 86_400 + HOUR_S // 2, START_S + 10 * 86_400, END_S])
+UNTIL = st.sampled_from(
+    [START_S - HOUR_S, START_S + 2 * HOUR_S, START_S + 86_400 + HOUR_S // 2, START_S + 10 * 86_400, END_S]
+)
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -79,7 +98,7 @@ def believed(connection: Connection, kept: Kept) -> None:
     assert all(same(found[key], right[key]) for key in right)
 
 
-@settings(max_examples=20, phases=[Phase.generate])
+@settings(max_examples=250, phases=[Phase.generate])
 @given(deeds=st.lists(st.one_of(DEEDS.map(lambda found: found[:2]), UNTIL), max_size=7))
 def test_trusted_hours_are_what_the_fixes_say(url: str, deeds: list[list[Write | Erasure] | int]) -> None:
     with connect(url) as first, connect(url) as second:
@@ -150,7 +169,7 @@ def act(store: FixStore, kept: Kept, deed: Write | Erasure) -> None:
         take_out(store, kept, *deed.span)
 
 
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=250, phases=[Phase.generate])
 @given(before=DEEDS, first_s=UNTIL, meanwhile=DEEDS, last=READINGS)
 def test_what_is_written_while_hours_are_made_is_not_missed(
     url: str, before: list[Write | Erasure], first_s: int, meanwhile: list[Write | Erasure], last: Reading
@@ -247,8 +266,9 @@ def test_a_writer_whose_look_at_the_newest_failed_looks_again(one: Connection, o
     write(FixStore(other), kept, Reading(0, TICKS_US[4], 1, 0))
     write(store, kept, Reading(1, TICKS_US[4], 1, 0))  # it is its turn from now on
     other.execute("LOCK TABLE fix IN ACCESS EXCLUSIVE MODE")
+    one.execute("SET lock_timeout = '50ms'")
+    one.commit()
     with pytest.raises(psycopg.errors.LockNotAvailable), one.transaction():
-        one.execute("SET LOCAL lock_timeout = '50ms'")
         store.write(fixes_of([Reading(0, TICKS_US[4], 1, 0)]))
     other.rollback()
     write(store, kept, Reading(0, TICKS_US[4], 1, 0))
@@ -275,7 +295,9 @@ def test_two_writers_at_once_store_each_fix_once(url: str, one: Connection) -> N
                 with connection.transaction():
                     counts.append(store.write(fixes_of(readings)))
 
-    threads = [threading.Thread(target=work, args=(order,)) for order in (batches, batches[::-1], batches[6:] + batches[:6])]
+    threads = [
+        threading.Thread(target=work, args=(order,)) for order in (batches, batches[::-1], batches[6:] + batches[:6])
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -312,7 +334,9 @@ def test_a_day_is_summed_up_for_people(one: Connection) -> None:
     write(store, kept, Flood(Reading(0, TICKS_US[0], 1, 0), 60_000_000), Flood(Reading(1, TICKS_US[30], 1, 0), 60_000_000))
     believed(one, kept)
     with one.transaction():
-        rows = one.execute("SELECT name, day_s, n_fixes, n_hours, first_s FROM fix_day JOIN device USING (device_id)").fetchall()
+        rows = one.execute(
+            "SELECT name, day_s, n_fixes, n_hours, first_s FROM fix_day JOIN device USING (device_id)"
+        ).fetchall()
     days: dict[tuple[str, int], list[int]] = {}
     for device, time_us, _ in kept:
         days.setdefault((device, time_us // 1_000_000 // 86_400 * 86_400), []).append(time_us // 1_000_000)
