@@ -169,8 +169,8 @@ def _room(url: str) -> list[Row]:
     n, each = int(total[0]), total[1:] / total[0]
     told = ", ".join(f"{name} {size:.2f}" for name, size in zip(COLUMNS, each, strict=True))
     on_disk = float(disk[0]) / n if disk else 0.0
-    sizes = f"{each[:_FIRST].sum():.2f} bytes for the first six, {each.sum():.2f} for all, {on_disk:.2f} on disk"
-    return [Row("columnstore", sizes, n, "fixes", 1.0, None, told)]
+    summary = f"{each[:_FIRST].sum():.2f} bytes for the first six, {each.sum():.2f} for all, {on_disk:.2f} on disk"
+    return [Row("columnstore", summary, n, "fixes", 1.0, None, told)]
 
 
 @contextmanager
