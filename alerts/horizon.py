@@ -50,7 +50,7 @@ def across(found: Iterable[Alert], held: Iterable[Alert], horizon: Horizon) -> l
 
 
 def _meets(alert: Alert, told: Alert, closed_us: int) -> bool:
-    """Whether what the data tell can be the end of an alert: both cross the horizon or come after it, and have time in common."""
+    """Whether what the data tell can be the end of an alert: both cross the horizon or come after it, and overlap in time."""
     if any(one.ended is not None and parse_time(one.ended) < closed_us for one in (alert, told)):
         return False
     return alert.ended is None or parse_time(told.began) <= parse_time(alert.ended)

@@ -19,7 +19,10 @@ from crime_match.far_kernels import (
     MAY_MEET,
     MAY_PLACE,
     MEETS,
+    NONE,
+    PERHAPS,
     STEP_MAY_MEET,
+    SURE,
     sift,
 )
 from crime_match.question import Question
@@ -39,11 +42,12 @@ _N_SOURCES = 8
 
 class Sifted(NamedTuple):
     """What is told of each device, (n,) each: DOUBTFUL, CLEAR, FAR or MEETS; the longest time between two neighbouring fixes
-    about the window [s]; whether a fix surely lies in the window. look (n_hours,): where to look, bits of `far_kernels`."""
+    about the window [s]; inside, whether a fix lies in the window: NONE, PERHAPS or SURE. look (n_hours,): where to look, bits
+    of `far_kernels`."""
 
     state: NDArray[np.uint8]
     longest_s: NDArray[np.int64]
-    has_fix: NDArray[np.bool_]
+    inside: NDArray[np.uint8]
     look: NDArray[np.uint8]
 
 
@@ -114,7 +118,8 @@ def sifted(
        and what is added to them are those of `reach_kernels.gap_speed_mps`, with which the exact answer is bounded too. Where
        that is more than the maximum for every gap, no fix of the window lies in the vicinity either, so nobody is placed: FAR.
     5. A gap in the window whose ends are at most d1, d2 away leads to the place itself where d1 and d2 are within reach of the
-       window's part of it, and d1 + d2 of all of it: then nobody is excluded, and with a fix in the window it is MEETS.
+       window's part of it, and d1 + d2 of all of it: then nobody is excluded, and it is MEETS where it is known whether a fix
+       lies in the window: without one nobody is placed or possible.
     """
     start = np.searchsorted(hours.device, np.arange(len(hours.devices) + 1))
     first_s, last_s = hours_about(question)
@@ -127,7 +132,7 @@ def sifted(
     )
     n, n_devices = len(hours), len(hours.devices)
     found = Sifted(
-        np.empty(n_devices, np.uint8), np.empty(n_devices, np.int64), np.empty(n_devices, np.bool_), np.empty(n, np.uint8)
+        np.empty(n_devices, np.uint8), np.empty(n_devices, np.int64), np.empty(n_devices, np.uint8), np.empty(n, np.uint8)
     )
     sift(
         (question.lat_e7, question.lon_e7), shape, float(question.max_speed_mps), calm_mps(question), window_s(question),
@@ -173,6 +178,6 @@ def _joined(pieces: Pieces) -> Pieces:
 
 
 __all__ = [
-    "CLEAR", "DOUBTFUL", "FAR", "HOUR_S", "MEETS", "Pieces", "Sifted", "apart_us", "calm_mps", "exclusion_m", "hours_about",
-    "pieces_of", "sifted",
+    "CLEAR", "DOUBTFUL", "FAR", "HOUR_S", "MEETS", "NONE", "PERHAPS", "SURE", "Pieces", "Sifted", "apart_us", "calm_mps",
+    "exclusion_m", "hours_about", "pieces_of", "sifted",
 ]  # fmt: skip

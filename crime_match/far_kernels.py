@@ -14,7 +14,9 @@ from engine.jit import kernel
 HOUR_S = 3600
 DOUBTFUL, CLEAR, FAR, MEETS = 0, 1, 2, 3
 """Nothing is told; the fixes about the window all carry weight, and none contradicts another; and it was outside the vicinity
-as well; or it can have been there, and a fix lies in the window."""
+as well; or it can have been there, and it is known whether a fix lies in the window."""
+NONE, PERHAPS, SURE = 0, 1, 2
+"""Whether a fix lies in the window: surely none, not known, surely one."""
 MAY_MEET, MAY_PLACE, STEP_MAY_MEET = 1, 2, 4
 """Bits of an hour: its fixes may lead to the vicinity, one of them may lie there, the step to the next hour may lead there."""
 MOST_M_PER_E7 = 0.01118  # no 1e-7 degree is longer, of latitude or of longitude
@@ -119,11 +121,11 @@ def look_at_step(
 def sift(
     place: Any, shape: Any, max_speed_mps: float, calm_mps: float, window_s: Any, first_hour_s: int, last_hour_s: int,
     start: Any, hour_s: Any, first_s: Any, last_s: Any, box: Any, ends: Any, exclusion_m: Any, gap_s: Any, fastest: Any,
-    ahead_s: Any, extent: Any, is_known: Any, state: Any, longest_s: Any, has_fix: Any, look: Any,
+    ahead_s: Any, extent: Any, is_known: Any, state: Any, longest_s: Any, inside: Any, look: Any,
 ) -> None:  # fmt: skip
     """Write to state (n_devices,) uint8 what is told of each device, to longest_s the longest time between two neighbouring
-    fixes, to has_fix whether one surely lies in the window, and to look (n,) uint8 the bits of its hours: those of the window
-    and the last before it. See `far.sifted` for what it rests on.
+    fixes, to inside (n_devices,) uint8 whether there is one in the window, and to look (n,) uint8 the bits of its hours: those
+    of the window and the last before it. See `far.sifted` for what it rests on.
 
     place: latitude and longitude; shape: the radius of the vicinity, that of the widened one with all that is added to it,
     `parallel_m`, the cosine of the latitude; window_s: whole seconds that surely are in the window, from and to. Device d has
@@ -132,7 +134,7 @@ def sift(
     """
     for d in range(len(start) - 1):
         a, b = start[d], start[d + 1]
-        state[d], longest_s[d], has_fix[d] = DOUBTFUL, 0, False
+        state[d], longest_s[d], inside[d] = DOUBTFUL, 0, NONE
         for k in range(a, b):
             look[k] = 0
         p, n = a, b - 1
@@ -157,9 +159,11 @@ def sift(
                 look[k] |= bits
                 surely = surely or meets
                 if window_s[0] <= first_s[k] < window_s[1] or window_s[0] <= last_s[k] < window_s[1]:
-                    has_fix[d] = True
+                    inside[d] = SURE
+                elif inside[d] == NONE and first_s[k] <= window_s[1] and last_s[k] >= window_s[0] - 1:
+                    inside[d] = PERHAPS
             bits, meets = look_at_step(k, place, shape, max_speed_mps, window_s, first_s, last_s, ends, exclusion_m)
             look[k] |= bits
             surely = surely or meets
             seen |= look[k]
-        state[d] = FAR if seen == 0 else MEETS if surely and has_fix[d] else CLEAR
+        state[d] = FAR if seen == 0 else MEETS if surely and inside[d] != PERHAPS else CLEAR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from crime_match.batch.matcher import Matcher
@@ -12,13 +13,16 @@ from crime_match.question import COVERED_US, Question
 from crime_match.trails import Trails
 from crime_match.verdicts import EXCLUDED, VERDICTS
 from engine.activations import Activation, Activations
-from engine.fixes import Fixes
+from engine.fixes import Fixes, concat
 from engine.store.fixes import FixStore
 from engine.store.telling_events import read_telling_of
-from engine.times import SECOND_US
+from engine.times import DAY_US, HOUR_US, MINUTE_US
 from tagwatch.matching import NO_PLAN, is_close, presence_about, trails_of
 from tagwatch.nearby.about import fixes_about
 from tagwatch.wearing import Wearing
+
+_ASIDE_US = (5 * MINUTE_US, HOUR_US, 3650 * DAY_US)
+"""Those with gaps up to so long are read together."""
 
 
 class Reader:
@@ -39,14 +43,18 @@ class Reader:
         fixes = fixes_about(self._store, [self._question], devices=devices)
         return trails_of(fixes, self._of(wearers), read_telling_of(self._store.connection, devices), self._plan)
 
-    def narrow(self, devices: Mapping[str, str], longest_us: int) -> Trails:
+    def narrow(self, devices: Mapping[str, str], longest_us: Mapping[str, int]) -> Trails:
         """The trails of wearers by these devices, from the fix before the window to the one after it: none of theirs is in
         doubt, and no two next to each other are farther apart than longest_us, so nothing farther off changes their match."""
-        aside_us = max(longest_us, COVERED_US) + SECOND_US
-        start_us, end_us = self._question.start_us, self._question.end_us
-        fixes = self._store.read(devices=devices.values(), from_us=start_us - aside_us, to_us=end_us + aside_us)
+        fixes = []
+        for least_us, most_us in pairwise((-1, *_ASIDE_US)):
+            some = [device for device in devices.values() if least_us < longest_us[device] <= most_us]
+            if some:
+                aside_us = max(longest_us[device] for device in some) + COVERED_US
+                start_us, end_us = self._question.start_us, self._question.end_us
+                fixes.append(self._store.read(devices=some, from_us=start_us - aside_us, to_us=end_us + aside_us))
         events = read_telling_of(self._store.connection, [*devices.values()])
-        return trails_of(fixes, self._of(devices), events, self._plan)
+        return trails_of(concat(fixes), self._of(devices), events, self._plan)
 
     def _of(self, wearers: Collection[str]) -> Activations | None:
         if not self._activations.rows:

@@ -29,12 +29,12 @@ _MOST_HOURS = 24
 
 
 class Settled(NamedTuple):
-    """The verdicts that are certain, by wearer. devices: of whom the fixes about the window are in no doubt, with the device;
-    two that are next to each other are at most longest_us apart. others: who has to be read in full."""
+    """The verdicts that are certain, by wearer. devices: of whom the fixes about the window are in no doubt, with the device,
+    of which no two neighbouring ones are farther apart than longest_us. others: who has to be read in full."""
 
     verdicts: dict[str, str]
     devices: dict[str, str]
-    longest_us: int
+    longest_us: dict[str, int]
     others: list[str]
 
 
@@ -59,7 +59,7 @@ def settle(
     covered = [_covered(question, aside_h) for aside_h in ASIDE_H]
     worn = worn_about(question, rows, wearers, covered[0])
     off = [name for name, is_off in zip(worn.wearers, worn.is_off.tolist(), strict=True) if is_off]
-    settled = Settled(dict.fromkeys(off, UNMONITORED), {}, 0, sorted({*worn.wearers} - {*off}))
+    settled = Settled(dict.fromkeys(off, UNMONITORED), {}, {}, sorted({*worn.wearers} - {*off}))
     if until_s < covered[0][1]:
         return settled
     known = _known(connection, summaries, question, rows, until_s)
@@ -126,19 +126,19 @@ def _looked(
     return Settled(
         before.verdicts | {name: VERDICTS[verdict[k]] for name, k in sure.items()},
         before.devices | {name: device_of[name] for name in read},
-        max([before.longest_us, *(int(found.longest_s[k]) * SECOND_US for k in read.values())]),
+        before.longest_us | {device_of[name]: int(found.longest_s[k]) * SECOND_US for name, k in read.items()},
         sorted({*before.others} - {*sure}),
     )
 
 
 def _usable(hours: Hours, found: far.Sifted, devices: set[str], known: _Known) -> far.Sifted:
-    """What was found of these devices alone. Whoever's tag may not exclude is as one who can have been there, if there is a fix
-    in the window."""
+    """What was found of these devices alone. Whoever's tag may not exclude is as one who can have been there, where it is known
+    whether a fix lies in the window."""
     asked = np.array([name in devices for name in hours.devices], np.bool_)
     hindered = np.array([name in known.hindered for name in hours.devices], np.bool_)
     state = np.where(asked, found.state, far.DOUBTFUL).astype(np.uint8)
     hindered &= state != far.DOUBTFUL
-    state[hindered] = np.where(found.has_fix[hindered], far.MEETS, far.DOUBTFUL)
+    state[hindered] = np.where(found.inside[hindered] != far.PERHAPS, far.MEETS, far.DOUBTFUL)
     return found._replace(state=state)
 
 

@@ -44,7 +44,8 @@ def world(seed: int) -> World:
     is_long, is_local = rng.random() < 0.15, rng.random() < 0.7
     days = 36 if is_long else int(rng.integers(1, 4))
     names = [f"T{k}" for k in range(int(rng.integers(3, 10)))]
-    trails = [_trail(rng, name, place, days, is_long, is_local) for name in names]
+    tidy = rng.random()  # so many of the tags have no faults of their own
+    trails = [_trail(rng, name, place, days, is_long, is_local, rng.random() < tidy) for name in names]
     fixes = concat(trails)
     came = rng.random(len(fixes)) < rng.choice([1.0, 1.0, 1.0, 0.999])
     until_us = START_US + int(rng.choice([days * DAY_US + 2 * DAY_US, days * DAY_US * 2 // 3, 0], p=[0.8, 0.15, 0.05]))
@@ -60,20 +61,15 @@ def world(seed: int) -> World:
     )  # fmt: skip
 
 
-def _trail(rng: Rng, name: str, place: tuple[float, float], days: int, is_long: bool, is_local: bool) -> Fixes:
+def _trail(
+    rng: Rng, name: str, place: tuple[float, float], days: int, is_long: bool, is_local: bool, is_tidy: bool
+) -> Fixes:  # fmt: skip
     """The fixes of one tag: it stays, walks or drives about a home somewhere near or far, with the faults of its own."""
     step_s = float(rng.choice([600, 1200] if is_long else [60, 60, 60, 120, 300]))
     n = int(days * 86_400 / step_s)
     time_s = np.cumsum(np.full(n, step_s) + rng.choice([0.0, 0.25, 1.0], n))
-    home_km = float(rng.choice([0.0, 0.3, 3.0, 12.0, 30.0, 80.0, 250.0]))
-    angle = rng.uniform(0, 2 * np.pi)
-    pace_m = float(rng.choice([2.0, 30.0, 400.0])) * step_s / 60.0
-    walk = np.cumsum(rng.normal(0, pace_m / 3, (2, n)), axis=1) * (rng.random(n) < 0.3)
-    x_m, y_m = np.array([[np.cos(angle)], [np.sin(angle)]]) * home_km * 1e3 + np.clip(walk, -20_000, 20_000)
-    visit = slice(*np.sort(rng.integers(0, n, 2)).tolist())
-    if rng.random() < 0.2:
-        x_m[visit], y_m[visit] = rng.normal(0, 40, (2, visit.stop - visit.start))
-    wild = rng.random(n) < rng.choice([0, 0, 0, 0, 0.0005, 0.01])
+    x_m, y_m = _way(rng, time_s) + rng.normal(0, rng.choice([3.0, 30.0]), (2, n))
+    wild = rng.random(n) < (0.0 if is_tidy else rng.choice([0, 0.0005, 0.01]))
     x_m[wild] += rng.choice([600.0, 9_000.0, 90_000.0])
     if not is_local and rng.random() < 0.3:
         away = slice(*np.sort(rng.integers(0, n, 2)).tolist())
@@ -82,13 +78,32 @@ def _trail(rng: Rng, name: str, place: tuple[float, float], days: int, is_long: 
     accuracy_cm = np.where(mast, 200_000, rng.choice([300, 1_000, 4_000, ABSENT], n, p=[0.4, 0.4, 0.15, 0.05]))
     lat, lon = _degrees(place, x_m, y_m)
     received_s = (START_US // SECOND_US + time_s).astype(np.int64) + rng.integers(0, 600, n)
-    received_s -= np.where(rng.random(n) < rng.choice([0, 0, 0.001]), 4_000, 0)
+    received_s -= np.where(rng.random(n) < (0 if is_tidy else rng.choice([0, 0.001])), 4_000, 0)
     fixes = Fixes.of(
         (name,), device=np.zeros(n), time_us=START_US + (time_s * 1e6).astype(np.int64), lat_e7=np.round(lat * 1e7),
         lon_e7=np.round(lon * 1e7), accuracy_cm=accuracy_cm, source=np.where(mast, 5, rng.choice([1, 1, 1, 6, 0], n)),
         received_s=received_s,
     )  # fmt: skip
-    return _with_twins(rng, fixes.take(_heard(rng, n)))
+    heard = fixes.take(_heard(rng, n))
+    return heard if is_tidy else _with_twins(rng, heard)
+
+
+def _way(rng: Rng, time_s: np.ndarray) -> np.ndarray:
+    """Metres east and north (2, n): stays at a home and elsewhere, and ways between them that nobody hurries on."""
+    home_m = rng.choice([0, 300, 1_700, 3_000, 12_000, 30_000, 80_000, 250_000]) * np.exp(2j * np.pi * rng.random())
+    radius_m = rng.choice([50, 2_000, 10_000])
+    at_s, knots_s, knots_m = time_s[0], [time_s[0]], [home_m]
+    while at_s < time_s[-1]:
+        goal_m = [home_m, home_m + radius_m * np.exp(2j * np.pi * rng.random()), 30 * np.exp(2j * np.pi * rng.random())]
+        to_m = goal_m[rng.choice(3, p=[0.5, 0.35, 0.15])]
+        for lasts_s, m in (
+            (rng.exponential(6 * 3600), knots_m[-1]),
+            (abs(to_m - knots_m[-1]) / rng.uniform(1, 25) + 1, to_m),
+        ):
+            at_s += lasts_s
+            knots_s.append(at_s)
+            knots_m.append(m)
+    return np.array([np.interp(time_s, knots_s, np.real(knots_m)), np.interp(time_s, knots_s, np.imag(knots_m))])
 
 
 def _degrees(place: tuple[float, float], x_m: np.ndarray, y_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
