@@ -21,6 +21,7 @@ from engine.store.fixes import FixStore
 from engine.store.gate import one_instant
 from tagwatch.matching import NO_PLAN, beside_all, presence_about, trails_of
 from tagwatch.nearby.about import fixes_about
+from tagwatch.nearby.memory import HourMemory
 from tagwatch.nearby.reading import Judged, Reader, comes_close, judge, matches_of
 from tagwatch.nearby.settled import Settled, settle
 
@@ -49,8 +50,10 @@ def near_from(
 def near_in_database(
     connection: Connection, question: Question, activations: Activations | None = None, plan: Activation | None = None,
     *, only: Collection[str] | None = None, compatible: bool = False, wearers: Collection[str] | None = None,
+    memory: HourMemory | None = None,
 ) -> Found:  # fmt: skip
-    """Who was near, of all wearers or of these, from the fixes in the database; `only`: the verdicts whose matches are told.
+    """Who was near, of all wearers or of these, from the fixes in the database; `only`: the verdicts whose matches are told;
+    `memory`: of a process that answers many questions.
 
     Where the matches of the excluded are not asked for, the hourly summaries rule most wearers out, and only the others are
     read; else everybody is. Both ways give the same answer.
@@ -59,7 +62,8 @@ def near_in_database(
         if only is None or EXCLUDED in only:
             found = found_of(_of_everybody(connection, question, activations, plan, compatible, wearers))
             return found if only is None else found._replace(matches=[m for m in found.matches if m.verdict in only])
-        return _of_few(connection, question, activations, plan, only, compatible, wearers)
+        settled = settle(connection, question, _rows(connection, activations, plan, wearers), wearers, memory)
+        return _of_few(question, settled, Reader(FixStore(connection), question, activations, plan), only, compatible)
 
 
 def found_of(matches: list[Match]) -> Found:
@@ -82,15 +86,8 @@ def _of_everybody(
     return beside_all(question, trails, found) if compatible else found
 
 
-def _of_few(
-    connection: Connection, question: Question, activations: Activations | None, plan: Activation | None,
-    only: Collection[str], compatible: bool, wearers: Collection[str] | None,
-) -> Found:  # fmt: skip
-    """Whom the summaries settle is counted; of the others those in doubt are read in full, those who are not from the fix
-    before the window to the one after it."""
-    store = FixStore(connection)
-    settled = settle(connection, question, _rows(store, activations, plan, wearers), wearers)
-    reader = Reader(store, question, activations, plan)
+def _of_few(question: Question, settled: Settled, reader: Reader, only: Collection[str], compatible: bool) -> Found:
+    """Whom the summaries settle is counted; the others are read in full."""
     if UNMONITORED in only:  # their matches tell of fixes that nobody has read
         unread = [name for name, verdict in settled.verdicts.items() if verdict == UNMONITORED]
         certain = {name: verdict for name, verdict in settled.verdicts.items() if verdict != UNMONITORED}
@@ -106,7 +103,7 @@ def _shown(
     question: Question, reader: Reader, settled: Settled, whole: Judged, shown: Collection[str], compatible: bool
 ) -> list[Match]:
     """The matches of these verdicts. Who comes close is read in full for that: the posterior starts hours before."""
-    named = {name: device for name, device in settled.devices.items() if settled.verdicts[name] in shown}
+    named = {name: device for name, device in settled.devices.items() if settled.verdicts.get(name) in shown}
     narrow = judge(question, reader.narrow(named, settled.longest_us)) if named else None
     parts = [(whole, [name for name, verdict in whole.verdicts.items() if verdict in shown])]
     if narrow:
@@ -127,12 +124,12 @@ def _shown(
 
 
 def _rows(
-    store: FixStore, activations: Activations | None, plan: Activation | None, wearers: Collection[str] | None
+    connection: Connection, activations: Activations | None, plan: Activation | None, wearers: Collection[str] | None
 ) -> Sequence[Activation]:
     """The activations; where there are none, each device is worn by a wearer of its name."""
     if activations and activations.rows:
         return activations.rows
-    names = store.devices() if wearers is None else sorted(wearers)
+    names = FixStore(connection).devices() if wearers is None else sorted(wearers)
     return [(plan or NO_PLAN)._replace(device=name, wearer=name) for name in names]
 
 

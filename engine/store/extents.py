@@ -53,13 +53,25 @@ def read_extents(connection: Connection, span: Span, until_s: int, enough: int) 
     """The extents of all devices with a fix in the span, of the outer span for those with fewer than `enough` fixes on a side;
     hours are summarised up to until_s, what comes after is read from the fixes themselves."""
     rows = _rows(connection, span, (span.first_s, span.last_s), until_s)
-    is_wide = (rows[5] < enough) | (rows[6] < enough)
-    if is_wide.any():
-        wider = _rows(connection, span, (span.outer_first_s, span.outer_last_s), until_s, rows[0][is_wide].tolist())
-        rows[1:5, is_wide] = wider[1:5]
     told = connection.execute("SELECT device_id, name FROM device WHERE device_id = ANY(%s)", [rows[0].tolist()])
     names: dict[int, str] = dict(told.fetchall())
-    return Extents(tuple(names[number] for number in rows[0].tolist()), np.ascontiguousarray(rows[1:5].T), is_wide)
+    found = Extents(
+        tuple(names[number] for number in rows[0].tolist()), np.ascontiguousarray(rows[1:5].T),
+        (rows[5] < enough) | (rows[6] < enough),
+    )  # fmt: skip
+    return widened(connection, span, until_s, found)
+
+
+def widened(connection: Connection, span: Span, until_s: int, found: Extents) -> Extents:
+    """With the boxes of the outer span where is_wide says so."""
+    if found.is_wide.any():
+        names = [found.devices[k] for k in np.flatnonzero(found.is_wide)]
+        told = connection.execute("SELECT name, device_id FROM device WHERE name = ANY(%s)", [names])
+        number: dict[str, int] = dict(told.fetchall())
+        rows = _rows(connection, span, (span.outer_first_s, span.outer_last_s), until_s, [*number.values()])
+        where = np.searchsorted(rows[0], [number[name] for name in names])
+        found.box[found.is_wide] = rows[1:5, where].T
+    return found
 
 
 def _rows(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
-from engine.database import OPTIONS, Connection, shown
+from engine.database import GIVEN, Connection, shown
 from engine.errors import UnreachableError
 from engine.store.gate import one_instant
 
@@ -19,7 +19,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        given = {"options": OPTIONS, "application_name": "tagwatch console", "connect_timeout": 5}
+        given = {**GIVEN, "application_name": "tagwatch console", "connect_timeout": 5}
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url, kwargs=given, min_size=0, max_size=MOST_OPEN, timeout=WAIT_S, max_waiting=500, open=False,
             check=ConnectionPool.check_connection, reconnect_timeout=2.0,

@@ -1,7 +1,7 @@
 """Evidence packs that were built from the database, as the audit log tells them: it is the only record there is.
 
 A pack goes to whoever asked for it and is not kept. A row says that one was asked for, about whom, for which crime, by whom
-and why; `sha256` and `file` where the row tells them. Packs built from files alone leave no row.
+and why; once it is written another says so, with its `sha256` and `file`. Packs built from files alone leave no row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import msgspec
 from engine.database import Connection
 from engine.times import from_datetime, to_datetime
 
-ACTIONS = ("evidence built", "evidence asked", "evidence written")
+WRITTEN = "evidence written"
+ACTIONS = ("evidence built", "evidence asked", WRITTEN)
 """By the console, by the command before it reads, and by the command once the pack is written."""
 
 
@@ -45,8 +46,22 @@ def packs_built(
         " WHERE action = ANY(%s) AND (%s::text IS NULL OR subject = %s) AND number <= %s ORDER BY number",
         [list(ACTIONS), wearer, wearer, 2**62 if until is None else until],
     ).fetchall()
-    found = [_pack(connection, row) for row in rows]
+    found = _once([_pack(connection, row) for row in rows])
     return [pack for pack in found if crime is None or _is_about(pack, crime)]
+
+
+def _once(rows: list[Pack]) -> list[Pack]:
+    """Each pack once: where a row says that it was written, the row that says it was asked for is left out."""
+    left: list[Pack] = []
+    for row in rows:
+        asked = [k for k, earlier in enumerate(left) if row.action == WRITTEN != earlier.action and _same(row, earlier)]
+        before = left.pop(asked[-1]) if asked else row
+        left.append(row._replace(reason=row.reason or before.reason, case_ref=row.case_ref or before.case_ref))
+    return left
+
+
+def _same(one: Pack, other: Pack) -> bool:
+    return (one.actor, one.wearer, one.crime, one.run) == (other.actor, other.wearer, other.crime, other.run)
 
 
 def _pack(connection: Connection, row: tuple[Any, ...]) -> Pack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +15,14 @@ from crime_match.verdicts import UNMONITORED, VERDICTS
 from engine.activations import Activation
 from engine.database import Connection
 from engine.error_model import device_model, number_of
-from engine.store.extents import Extents, Span, read_extents
+from engine.store.extents import Extents, Span
 from engine.store.fixes import NEAREST
-from engine.store.hours import Hours, HourSummaries
+from engine.store.hours import Hours
 from engine.store.pieces import read_pieces
 from engine.times import SECOND_US
 from tagwatch.nearby.about import margin_us
-from tagwatch.nearby.worn import Worn, told_by_devices, worn_about
+from tagwatch.nearby.memory import HourMemory, Stored, Summaries
+from tagwatch.nearby.worn import Roster, told_by_devices
 
 ASIDE_H = (1, 12)
 """So many hours on both sides of the window are looked at; of those about whom they leave doubt, more."""
@@ -47,25 +48,27 @@ class _Known(NamedTuple):
 
 
 def settle(
-    connection: Connection, question: Question, rows: Sequence[Activation], wearers: Collection[str] | None = None
-) -> Settled:
+    connection: Connection, question: Question, rows: Sequence[Activation], wearers: Collection[str] | None = None,
+    memory: HourMemory | None = None,
+) -> Settled:  # fmt: skip
     """The verdicts of the wearers of these activations (of these wearers alone), as far as summaries and pieces tell them.
 
     Whoever wears several devices, or another one about that time, or whose tag may not vouch for him, is left to the others; so
     is everybody where the hours of the window are not summarised yet.
     """
-    summaries = HourSummaries(connection)
+    summaries = memory.of(connection) if memory else Stored(connection)
     until_s = summaries.until_s
     covered = [_covered(question, aside_h) for aside_h in ASIDE_H]
-    worn = worn_about(question, rows, wearers, covered[0])
+    roster = Roster(rows, wearers)
+    worn = roster.about(question, covered[0])
     off = [name for name, is_off in zip(worn.wearers, worn.is_off.tolist(), strict=True) if is_off]
     settled = Settled(dict.fromkeys(off, UNMONITORED), {}, {}, sorted({*worn.wearers} - {*off}))
     if until_s < covered[0][1]:
         return settled
-    known = _known(connection, summaries, question, rows, until_s)
+    known = _known(connection, summaries, question, rows)
     for span in covered:
         if span[1] <= until_s and settled.others:
-            settled = _looked(connection, question, rows, known, span, settled)
+            settled = _looked(connection, summaries, question, roster, known, span, settled)
     return settled
 
 
@@ -74,14 +77,11 @@ def _covered(question: Question, aside_h: int) -> tuple[int, int]:
     return first_s - aside_h * far.HOUR_S, last_s + (aside_h + 1) * far.HOUR_S
 
 
-def _known(
-    connection: Connection, summaries: HourSummaries, question: Question, rows: Sequence[Activation], until_s: int
-) -> _Known:
-    """Hours are compared with what is stale before they are read and after: they may be made anew meanwhile."""
+def _known(connection: Connection, summaries: Summaries, question: Question, rows: Sequence[Activation]) -> _Known:
+    """What is stale is read before any hour: hours that are made anew meanwhile are right."""
     span = _span(question, rows)
     stale = summaries.stale(span.outer_first_s, span.outer_last_s)
-    extents = read_extents(connection, span, until_s, NEAREST)
-    stale |= summaries.stale(span.outer_first_s, span.outer_last_s)
+    extents = summaries.extents(span, NEAREST)
     wide = {name for name, is_wide in zip(extents.devices, extents.is_wide.tolist(), strict=True) if is_wide}
     widest = _covered(question, ASIDE_H[-1])
     first_s, last_s = min(span.first_s, widest[0]), max(span.last_s, widest[1])
@@ -104,16 +104,16 @@ def _span(question: Question, rows: Sequence[Activation]) -> Span:
 
 
 def _looked(
-    connection: Connection, question: Question, rows: Sequence[Activation], known: _Known, covered: tuple[int, int],
-    before: Settled,
+    connection: Connection, summaries: Summaries, question: Question, roster: Roster, known: _Known,
+    covered: tuple[int, int], before: Settled,
 ) -> Settled:  # fmt: skip
     """With what the hours [from, to) tell of those who are still among the others."""
-    worn = worn_about(question, rows, set(before.others), covered)
-    device_of = {name: rows[k].device for name, k in zip(worn.wearers, worn.row.tolist(), strict=True) if k >= 0}
-    device_of = {name: device for name, device in device_of.items() if device not in known.doubted}
+    worn, left = roster.about(question, covered), set(before.others)
+    row_of = {name: roster.rows[k] for name, k in zip(worn.wearers, worn.row.tolist(), strict=True) if k >= 0}
+    device_of = {name: row.device for name, row in row_of.items() if name in left and row.device not in known.doubted}
     few = None if covered == _covered(question, ASIDE_H[0]) else sorted(device_of.values())
-    hours = HourSummaries(connection).read(*covered, few)
-    percentile, model = _error_models(hours, worn, rows)
+    hours = summaries.read(*covered, few)
+    percentile, model = _error_models(hours, row_of.values())
     exclusion_m = far.exclusion_m(hours, percentile[hours.device], model[hours.device])
     found = _usable(hours, far.sifted(question, hours, exclusion_m, *_boxes(hours, known)), {*device_of.values()}, known)
     pieces = far.pieces_of(question, hours, found)
@@ -142,14 +142,15 @@ def _usable(hours: Hours, found: far.Sifted, devices: set[str], known: _Known) -
     return found._replace(state=state)
 
 
-def _error_models(hours: Hours, worn: Worn, rows: Sequence[Activation]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _error_models(hours: Hours, rows: Iterable[Activation]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """What the circles of each device are said to hold, and the number of its model, by the only activation of its wearer."""
     percentile, model = np.full(len(hours.devices), 0.5), np.zeros(len(hours.devices), np.uint8)
-    by_device = {rows[k].device: rows[k] for k in worn.row.tolist() if k >= 0}
+    by_device = {row.device: row for row in rows}
+    numbers = {key: number_of(device_model(*key)) for key in {(row.model, row.percentile) for row in by_device.values()}}
     for k, name in enumerate(hours.devices):
         row = by_device.get(name)
         if row is not None:
-            percentile[k], model[k] = row.percentile, number_of(device_model(row.model, row.percentile))
+            percentile[k], model[k] = row.percentile, numbers[row.model, row.percentile]
     return percentile, model
 
 

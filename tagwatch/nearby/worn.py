@@ -27,24 +27,29 @@ class Worn(NamedTuple):
     is_off: NDArray[np.bool_]
 
 
-def worn_about(
-    question: Question, rows: Sequence[Activation], wearers: Collection[str] | None, covered: tuple[int, int]
-) -> Worn:
-    """What these wearers (all where None) wear: an only activation covers the hours [from, to) [s UTC], and no other is so near
-    in time that its fixes could contradict those of these hours."""
-    names = sorted({row.wearer for row in rows if wearers is None or row.wearer in wearers})
-    number = {name: k for k, name in enumerate(names)}
-    wearer = np.array([number.get(row.wearer, -1) for row in rows], np.int64)
-    bounds = np.array([(max(row.from_us, -_FAR_US), min(row.to_us, _FAR_US)) for row in rows], np.int64).reshape(-1, 2)
-    from_us, to_us = covered[0] * SECOND_US, covered[1] * SECOND_US
-    aside_us = far.apart_us(question)
-    counts = (bounds[:, 0] < to_us + aside_us) & (bounds[:, 1] > from_us - aside_us) & (wearer >= 0)
-    meets = (bounds[:, 0] <= question.end_us) & (bounds[:, 1] > question.start_us) & (wearer >= 0)
-    covers = counts & (bounds[:, 0] <= from_us) & (bounds[:, 1] >= to_us)
-    row = np.full(len(names), -1, np.int64)
-    row[wearer[covers]] = np.flatnonzero(covers)
-    row[np.bincount(wearer[counts], minlength=len(names)) != 1] = -1
-    return Worn(names, row, np.bincount(wearer[meets], minlength=len(names)) == 0)
+class Roster:
+    """The activations of these wearers (of all where None) in columns, asked more than once."""
+
+    def __init__(self, rows: Sequence[Activation], wearers: Collection[str] | None) -> None:
+        self.rows = rows
+        self._names = sorted({row.wearer for row in rows if wearers is None or row.wearer in wearers})
+        number = {name: k for k, name in enumerate(self._names)}
+        self._wearer = np.array([number.get(row.wearer, -1) for row in rows], np.int64)
+        self._from_us = np.array([max(row.from_us, -_FAR_US) for row in rows], np.int64)
+        self._to_us = np.array([min(row.to_us, _FAR_US) for row in rows], np.int64)
+
+    def about(self, question: Question, covered: tuple[int, int]) -> Worn:
+        """What they wear: an only activation covers the hours [from, to) [s UTC], and no other is so near in time that its
+        fixes could contradict those of these hours."""
+        from_us, to_us = covered[0] * SECOND_US, covered[1] * SECOND_US
+        aside_us, known, n = far.apart_us(question), self._wearer >= 0, len(self._names)
+        counts = (self._from_us < to_us + aside_us) & (self._to_us > from_us - aside_us) & known
+        meets = (self._from_us <= question.end_us) & (self._to_us > question.start_us) & known
+        covers = counts & (self._from_us <= from_us) & (self._to_us >= to_us)
+        row = np.full(n, -1, np.int64)
+        row[self._wearer[covers]] = np.flatnonzero(covers)
+        row[np.bincount(self._wearer[counts], minlength=n) != 1] = -1
+        return Worn(self._names, row, np.bincount(self._wearer[meets], minlength=n) == 0)
 
 
 class Told(NamedTuple):

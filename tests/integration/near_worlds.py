@@ -54,7 +54,7 @@ def world(seed: int) -> World:
         for at_us in rng.integers(START_US, START_US + days * DAY_US, rng.choice([0, 0, 0, 1, 3])).tolist()
     )
     worn = _worn(rng, names, days) if rng.random() < 0.75 else ()
-    questions = tuple(_question(rng, place, days, is_long) for _ in range(4))
+    questions = tuple(_question(rng, place, days, is_long) for _ in range(3))
     return World(
         fixes.take(came), fixes.take(~came), until_us // SECOND_US, erased, bool(rng.random() < 0.3),
         tuple(_events(rng, names, days)), Activations(worn), questions, is_local,

@@ -202,6 +202,31 @@ class Crew:
         assert all(self.n_rounds)
 
 
+def test_what_is_committed_is_in_every_answer_that_begins_later(url: str, one: Connection) -> None:
+    """A plan that the server keeps may be from before a chunk got rows beside its columns: none is kept."""
+    store, n_least, days_us = FixStore(one), [0], [k * DAY_S * 1_000_000 for k in range(10)]
+
+    def count(connection: Connection) -> None:
+        least = n_least[0]
+        with connection.transaction():
+            counted = connection.execute("SELECT count(*) FROM fix").fetchone()
+        assert counted is not None
+        assert counted[0] >= least
+
+    def put(readings: list[Reading | Flood]) -> None:
+        with one.transaction():
+            n_news = store.write(fixes_of(readings))
+        n_least[0] += n_news
+
+    for day_us in days_us:
+        put([Flood(Reading(0, TICKS_US[2] + day_us, 0, 0), MINUTE_US)])
+    with Crew(url, count, count).at_work():
+        for k in range(150):
+            put([Reading(k % 4, TICKS_US[2] + days_us[k % 10] + 1000 * k + j * MINUTE_US, 0, 0) for j in range(3)])
+            if k % 10 == 9:
+                squeeze(one)
+
+
 def batches(seed: int, n: int) -> list[list[Reading | Flood]]:
     """Batches of a number: dense and sparse, late ones, and what was there before."""
     rng = np.random.default_rng(seed)

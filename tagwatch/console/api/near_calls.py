@@ -19,6 +19,7 @@ from tagwatch.console.caller import Caller
 from tagwatch.console.managers.standings import Stood
 from tagwatch.console.office import Here
 from tagwatch.near import near_in_database
+from tagwatch.nearby.memory import HourMemory
 
 router = new_router("matching")
 
@@ -64,8 +65,9 @@ def ask_near(
     with office.database.reading() as connection:
         worn = stood.conditions(office, connection).activations
         found = near_in_database(
-            connection, question, worn, office.settings.default_plan, only=asked.verdicts, wearers=caller.scope.wearers
-        )
+            connection, question, worn, office.settings.default_plan, only=asked.verdicts, wearers=caller.scope.wearers,
+            memory=office.one(HourMemory, HourMemory),
+        )  # fmt: skip
     counts = dict(found.counts)
     window: dict[str, Any] = {"from": to_iso(question.from_us), "to": to_iso(question.to_us)}
     office.log(

@@ -29,6 +29,7 @@ from tagwatch.console.investigators.places import read_place
 from tagwatch.console.office import Here, Office
 from tagwatch.console.rendering import page
 from tagwatch.near import Found, near_in_database
+from tagwatch.nearby.memory import HourMemory
 
 router = APIRouter(include_in_schema=False)
 Asks = Annotated[Caller, needs("near.ask")]
@@ -83,8 +84,9 @@ def _found(office: Office, caller: Caller, asked: Asked, *, everybody: bool = Fa
     with office.database.reading() as connection:
         worn = configuration.load(connection, settings.filter_settings, settings.default_plan).activations
         ask = partial(
-            near_in_database, connection, asked.question, worn, settings.default_plan, wearers=caller.scope.wearers
-        )
+            near_in_database, connection, asked.question, worn, settings.default_plan, wearers=caller.scope.wearers,
+            memory=office.one(HourMemory, HourMemory),
+        )  # fmt: skip
         found = ask(only=None if everybody else (PLACED, POSSIBLE))
         is_whole = everybody or sum(found.counts.values()) - len(found.matches) <= AT_ONCE
         return (found if everybody or not is_whole else ask()), is_whole
