@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 KERNELS := $(shell grep -rls --include=*.py "^@kernel" engine geofence crime_match tagwatch/simulate)
 
-.PHONY: default setup demo test lint bench nightly docs clean
+.PHONY: default setup demo test lint bench nightly fuzz docs dist reproducible sbom audit clean
 default: lint test
 
 setup: $(STAMP)
@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/tagwatch demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
@@ -39,6 +39,25 @@ bench: setup
 nightly: setup
 	$(BIN)/python -m benchmarks.worlds --examples 10000 --seed 1
 	$(BIN)/python -m benchmarks.crashes --kills 100 --seed 1
+
+# What is given away: wheel, source archive, locks and bill of materials, in dist/. Twice the same bytes from the same commit.
+dist: setup
+	$(BIN)/python -m release.dist
+
+reproducible: setup
+	$(BIN)/python -m release.twice
+
+sbom: setup
+	$(BIN)/python -m release.sbom dist/tagwatch.cdx.json
+
+# Lock, licences and what is installed are looked at here; npm asks its registry for what is known of its packages.
+audit: setup
+	$(BIN)/python -m release.audit
+	npm audit --omit=dev || echo "npm could not ask its registry, or knows of faults: see above"
+
+# Every reader of what others wrote, a minute each (less for slow ones) of mutated inputs, and the counts (half an hour).
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --seconds 60 --record
 
 docs: setup
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import structlog
 from alerts.delivery import AwayError, Delivery, DeliveryError, GoneError, Notifier
 from alerts.routing import kind_of
 from engine.database import Connection
-from engine.times import SECOND_US, Clock, to_datetime, to_iso
+from engine.times import SECOND_US, Clock, parse_time, to_datetime, to_iso
 
 BACK_OFF_S = (1, 5, 30, 120, 600, 1800, 7200, 18000, 36000)
 """Seconds to wait after the first failure, the second, ...; the failure after the last of them is final."""
@@ -59,6 +59,17 @@ _UNSERVED = (
     " GROUP BY 1 ORDER BY 1"
 )
 
+# By a clock that was set back, what was tried or decided before is due in a time to come: it is due now.
+_SET_BACK = (
+    "UPDATE outbox o SET next_at = %(now)s FROM alert_version v WHERE v.id = o.alert_id AND v.version = o.version"
+    " AND o.status = 'pending' AND split_part(o.channel, ':', 1) = ANY(%(kinds)s) AND o.next_at > %(now)s"
+    " AND (o.attempts > 0 OR coalesce(o.noticed, v.as_of) > %(now)s)"
+)
+_SET_BACK_US = 2 * SECOND_US  # less than this is slewing
+
+OnDelivered = Callable[[str, float], None]
+"""Told of each delivery: the kind of channel, and the seconds since its version or notice was made."""
+
 log = structlog.get_logger("alerts.outbox")
 
 
@@ -91,10 +102,15 @@ class Outbox:
     repeats one delivery a lane at most, each under its identifier.
     """
 
-    def __init__(self, connection: Connection, notifiers: Mapping[str, Notifier], clock: Clock, lanes: int = 1) -> None:
+    def __init__(
+        self, connection: Connection, notifiers: Mapping[str, Notifier], clock: Clock, lanes: int = 1,
+        on_delivered: OnDelivered | None = None,
+    ) -> None:  # fmt: skip
+        self._on_delivered = on_delivered
         self._connection, self._notifiers, self._clock, self._lanes = connection, dict(notifiers), clock, lanes
         self._pool = _Inline() if lanes == 1 else ThreadPoolExecutor(lanes, "-".join(["outbox", *notifiers]))
         self._rests: dict[str, tuple[int, int]] = {}
+        self._latest_us = clock()
 
     def close(self) -> None:
         """Wait for what is under way."""
@@ -107,6 +123,7 @@ class Outbox:
         another process is delivering to is left to it.
         """
         with self._locked() as kinds:
+            self._heed_clock(kinds)
             return self._pump(kinds) if kinds else 0
 
     def next_due_us(self) -> int | None:
@@ -119,6 +136,15 @@ class Outbox:
         """How many deliveries are pending on channels that have no notifier here."""
         with self._connection.transaction():
             return dict(self._connection.execute(_UNSERVED, [list(self._notifiers)]).fetchall())
+
+    def _heed_clock(self, kinds: Sequence[str]) -> None:
+        now_us = self._clock()
+        if now_us < self._latest_us - _SET_BACK_US:
+            self._rests.clear()
+            with self._transaction():
+                n = self._connection.execute(_SET_BACK, {"now": to_datetime(now_us), "kinds": list(kinds)}).rowcount
+            log.warning("the clock was set back: what waited by it is due", deliveries=n)
+        self._latest_us = now_us
 
     def _pump(self, kinds: Sequence[str]) -> int:
         n_tried = n_delivered = 0
@@ -167,11 +193,13 @@ class Outbox:
     def _judged(self, row: _Row, fault: Exception | None, now_us: int) -> tuple[Any, ...]:
         if fault is None:
             self._rests.pop(row.kind, None)
+            if self._on_delivered is not None:
+                self._on_delivered(row.kind, (now_us - parse_time(row.delivery.time)) / SECOND_US)
             return (row.id, "delivered", "", to_datetime(now_us), None)
         if isinstance(fault, AwayError) and not self._at_rest(row.kind):
             n_before = self._rests.get(row.kind, (0, 0))[0]
             self._rests[row.kind] = (n_before + 1, now_us + REST_S[min(n_before, len(REST_S) - 1)] * SECOND_US)
-            log.warning("receiver is away", kind=row.kind, error=_told(fault))
+            log.warning("receiver is away", kind=row.kind, fault=fault)
         gone = isinstance(fault, GoneError) or row.attempts >= len(BACK_OFF_S)
         if gone:
             log.error("delivery given up", delivery=row.delivery.key, kind=row.kind, attempts=row.attempts + 1)

@@ -16,7 +16,7 @@ from engine.times import to_iso
 START_US = 1_774_724_400_000_000
 """2026-03-28T19:00:00Z: the night in which the clocks of Europe/London go forward is in every run of some length."""
 _MINUTE_US = 60_000_000
-_LATE = ((0.10, 3_600), (0.01, 6 * 3_600))
+LATE = ((0.10, 3_600), (0.01, 6 * 3_600))
 _TWICE = 0.02
 _EVENTS = ("battery", "charging", "motion", "no_motion", "case_tamper", "strap_tamper", "power_off", "power_on", "gps_lost")
 
@@ -39,8 +39,10 @@ class World(NamedTuple):
     changes: list[Change]
 
 
-def world(seed: int, n_devices: int, n_each: int, n_changes: int = 4) -> World:
-    """A seeded world of `n_devices` wearers with a fix a minute each."""
+def world(
+    seed: int, n_devices: int, n_each: int, n_changes: int = 4, late: tuple[tuple[float, int], ...] = LATE
+) -> World:  # fmt: skip
+    """A seeded world of `n_devices` wearers with a fix a minute each; `late`: shares of them, and how late they come [s]."""
     rng = np.random.default_rng(seed)
     names = [f"t{k:03d}" for k in range(n_devices)]
     minutes = np.arange(n_each) * _MINUTE_US + START_US
@@ -50,10 +52,14 @@ def world(seed: int, n_devices: int, n_each: int, n_changes: int = 4) -> World:
     first = Change(0, _zones(names, 250), [_curfew(name, 1, 60) for name in names[::3]])
     cuts = rng.choice(np.arange(1, max(2, n_each)), min(n_changes, n_each - 1), replace=False)
     changes = [_change(names, k, int(minutes[cut])) for k, cut in enumerate(sorted(cuts))]
-    return World(_doubled(rng, _walks(rng, names, minutes)), _events(rng, names, minutes), activations, first, changes)
+    return World(
+        _doubled(rng, _walks(rng, names, minutes, late)), _events(rng, names, minutes), activations, first, changes
+    )
 
 
-def _walks(rng: np.random.Generator, names: list[str], minutes: NDArray[np.int64]) -> Fixes:
+def _walks(
+    rng: np.random.Generator, names: list[str], minutes: NDArray[np.int64], late: tuple[tuple[float, int], ...]
+) -> Fixes:  # fmt: skip
     """Ways that come back (an autoregression of 0.97 a minute, 300 m wide) about homes 0 to 600 m from the zones."""
     n, n_each = len(names), len(minutes)
     homes = rng.uniform(-400.0, 400.0, (n, 2))
@@ -64,7 +70,7 @@ def _walks(rng: np.random.Generator, names: list[str], minutes: NDArray[np.int64
         x[:, k] = homes + at
     lat, lon = degrees(x[..., 0].ravel(), x[..., 1].ravel())
     late_s = np.full(n * n_each, 5)
-    for share, seconds in _LATE:
+    for share, seconds in late:
         late_s[rng.random(n * n_each) < share] = seconds
     time_us = np.tile(minutes, n)
     fixes = Fixes.of(

@@ -132,7 +132,7 @@ def crash_run(
         as_of_us = _last_life(there, settings, tags, len(set(crash_checks.identities(scene.fixes))))
         report.seconds, report.published = time.monotonic() - started_s, tags.told
         report.ready_s = there.service.ready_s
-        _deliver_the_rest(there, settings)
+        deliver_the_rest(there.database.url, settings)
         _check(report, there, settings, hook, scene, as_of_us)
     return report
 
@@ -216,7 +216,7 @@ def _last_life(there: Stand, settings: Settings, tags: _Tags, n_wanted: int) -> 
     """Stop the service cleanly, go on in this process until all is stored, and return the instant of the end."""
     there.service.wait_ready()
     assert there.service.stop() == 0, "the service did not end cleanly"
-    with _logged_to(there.folder / "last-life.log"), LastLife(settings) as last:
+    with logged_to(there.folder / "last-life.log"), LastLife(settings) as last:
         tags.thread.join(300.0)
         assert tags.fault is None, tags.fault
         assert tags.told is not None, "the tags were not done"
@@ -228,7 +228,8 @@ def _last_life(there: Stand, settings: Settings, tags: _Tags, n_wanted: int) -> 
 
 
 @contextmanager
-def _logged_to(path: Path) -> Iterator[None]:
+def logged_to(path: Path) -> Iterator[None]:
+    """The structured logs of this process into a file."""
     with path.open("w", encoding="utf-8") as file:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(file), cache_logger_on_first_use=False)
         try:
@@ -237,10 +238,10 @@ def _logged_to(path: Path) -> Iterator[None]:
             structlog.reset_defaults()
 
 
-def _deliver_the_rest(there: Stand, settings: Settings) -> None:
+def deliver_the_rest(url: str, settings: Settings) -> None:
     """Deliver what waits for another attempt with a clock that runs ahead of the back-off."""
     notifiers = _quiet(settings)
-    with database.connect(there.database.url) as connection:
+    with database.connect(url) as connection:
         ahead_us = 0
         outbox = Outbox(connection, notifiers, lambda: system_clock() + ahead_us)
         for _ in range(200):

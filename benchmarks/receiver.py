@@ -25,21 +25,21 @@ class Taken(NamedTuple):
 class Receiver:
     """What came; `n_refused` were answered 500, `n_unanswered` were taken and the connection then cut without a word."""
 
-    def __init__(self, seed: int, faults: float) -> None:
+    def __init__(self, seed: int, faults: float, host: str = "127.0.0.1") -> None:
         self.taken: list[Taken] = []
         self.unanswered: list[Taken] = []
         self.n_refused = self.n_downs = 0
         self.answer_s = 0.0
-        self._random, self._faults = random.Random(seed), faults
+        self._random, self.faults = random.Random(seed), faults
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
-        self._port = 0
+        self._host, self._port = host, 0
         self._start()
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._port}/alerts"
+        return f"http://{self._host}:{self._port}/alerts"
 
     def take(self, key: str, body: bytes) -> int | None:
         """The answer to a delivery: a status, None for none."""
@@ -47,10 +47,10 @@ class Receiver:
             if self._server is None:
                 return None  # a connection from before it went away
             lot, taken = self._random.random(), Taken(key, body, time.time())
-            if lot < self._faults / 2:
+            if lot < self.faults / 2:
                 self.n_refused += 1
                 return 500
-            if lot < self._faults:
+            if lot < self.faults:
                 self.unanswered.append(taken)
                 return None
             self.taken.append(taken)
@@ -70,8 +70,12 @@ class Receiver:
             server.shutdown()
             server.server_close()
 
+    def open(self) -> None:
+        """Listen again, on the port as before."""
+        self._start()
+
     def _start(self) -> None:
-        server = _Server(("127.0.0.1", self._port), _handler(self))
+        server = _Server((self._host, self._port), _handler(self))
         self._port = server.server_address[1]
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         self._server = server
@@ -116,9 +120,9 @@ class Silent:
 
 
 @contextmanager
-def receiver(seed: int = 0, faults: float = 0.0) -> Iterator[Receiver]:
-    """A receiver on 127.0.0.1; `faults`: the share of deliveries that go wrong."""
-    there = Receiver(seed, faults)
+def receiver(seed: int = 0, faults: float = 0.0, host: str = "127.0.0.1") -> Iterator[Receiver]:
+    """A receiver on an address of this machine; `faults`: the share of deliveries that go wrong."""
+    there = Receiver(seed, faults, host)
     try:
         yield there
     finally:

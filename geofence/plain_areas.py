@@ -10,6 +10,8 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+MOST_VERTICES = 1_000_000
+"""Of an area, all its rings together; an area of more is refused."""
 _NUMBERS = {int, float}  # the types themselves: a bool is no number here
 
 
@@ -40,6 +42,8 @@ def _plain_rings(feature: Any) -> list[Any] | None:
         return None
     rings = geometry.get("coordinates")
     if type(rings) is not list or not rings or any(type(ring) is not list or len(ring) < 4 for ring in rings):
+        return None
+    if sum(map(len, rings)) > MOST_VERTICES:
         return None
     vertices = list(chain.from_iterable(rings))
     if set(map(type, vertices)) != {list} or set(map(len, vertices)) != {2}:

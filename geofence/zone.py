@@ -20,7 +20,7 @@ from geofence import versions
 from geofence.antimeridian import MOST_LON, in_one_piece
 from geofence.exceptions import ScheduleException, of_kind, read_exceptions
 from geofence.known_keys import refuse_unknown
-from geofence.plain_areas import plain_areas
+from geofence.plain_areas import MOST_VERTICES, plain_areas
 from geofence.ring import grown
 from geofence.schedule import Interval, Schedule, day_start, read_date, read_schedule, read_validity, time_zone, without
 
@@ -105,7 +105,12 @@ class Zone(NamedTuple):
 
 def version_of(raw: object) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of an object's canonical JSON: names a version of configuration."""
-    return hashlib.sha256(_CANONICAL.encode(raw).encode()).hexdigest()[:12]
+    try:
+        return hashlib.sha256(_CANONICAL.encode(raw).encode()).hexdigest()[:12]
+    except UnicodeEncodeError:
+        raise InputError("a text holds half a surrogate pair", expected="text in UTF-8") from None
+    except RecursionError:
+        raise InputError("is nested too deeply") from None
 
 
 def read_zones(raw: Any, *, repair: bool = False) -> list[Zone]:
@@ -224,6 +229,7 @@ def read_place(geometry: Any, given: dict[str, Any], repair: bool) -> Place:
     if kind not in ("Polygon", "MultiPolygon"):
         raise InputError(field="geometry", value=kind, expected="Polygon, MultiPolygon, or Point with radius_m")
     coordinates = geometry.get("coordinates")
+    _refuse_endless(coordinates, kind)
     _refuse_odd_numbers(coordinates)
     try:
         area = shapely.force_2d(shape(geometry))
@@ -243,17 +249,31 @@ def read_circle(lat: object, lon: object, radius_m: object) -> Circle:
     return circle
 
 
-def _refuse_odd_numbers(raw: object, path: str = "coordinates") -> None:
+def _refuse_endless(raw: object, kind: str) -> None:
+    """No area of the world needs so many vertices, and a check of each fix against them would keep all others waiting."""
+    parts = raw if kind == "MultiPolygon" else [raw]
+    rings = (ring for part in (parts if isinstance(parts, list) else ()) if isinstance(part, list) for ring in part)
+    n_vertices = sum(len(ring) for ring in rings if isinstance(ring, list))
+    if n_vertices > MOST_VERTICES:
+        expected = f"at most {MOST_VERTICES:,}"
+        raise InputError(f"has {n_vertices:,} vertices", field="geometry", value=kind, expected=expected)
+
+
+def _refuse_odd_numbers(raw: object, path: str = "coordinates", depth: int = 4) -> None:
     """shapely takes `true` and `"1"` for numbers, and a vertex that is not a number slips through every comparison."""
     if not isinstance(raw, (list, tuple)):
         raise InputError(field=path, value=raw, expected="a list")
+    if not depth:
+        raise InputError("is a list in too many lists", field=path, expected="a GeoJSON Polygon or MultiPolygon")
     for k, item in enumerate(raw):
         if isinstance(item, bool) or not isinstance(item, (int, float, list, tuple)):
             raise InputError(field=f"{path}[{k}]", value=item, expected="a number or a list")
         if isinstance(item, (list, tuple)):
-            _refuse_odd_numbers(item, f"{path}[{k}]")
+            _refuse_odd_numbers(item, f"{path}[{k}]", depth - 1)
         elif k < 2 and not -MOST_DEGREES[k] <= item <= MOST_DEGREES[k]:
             raise InputError(field=f"{path}[{k}]", value=item, expected="[longitude, latitude] in degrees")
+        elif not abs(item) <= 1e15:  # what stands third says nothing here, but one of 400 digits fits no float
+            raise InputError(field=f"{path}[{k}]", value=item, expected="a height in metres")
 
 
 def _valid(area: BaseGeometry, repair: bool) -> BaseGeometry:

@@ -84,7 +84,7 @@ class Backlog:
                 if sent.top_seq > state.complete:
                     continue
                 if sent.since_s is None or state.progress:
-                    sent.since_s = now_s
+                    sent.since_s, sent.n_resent = now_s, 0
                 elif now_s - sent.since_s >= resend_s * 2**sent.n_resent:
                     sent.since_s, sent.n_resent = now_s, sent.n_resent + 1
                     yield sent

@@ -28,8 +28,13 @@ class BrokerUrl(NamedTuple):
 
 def parse_url(url: str) -> BrokerUrl:
     """The parts of a broker's address; InputError where it is none. The password is never in a message."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as an IPv6 address without its end; what stands there may hold a password
+        raise InputError("the broker's address cannot be read", expected=_EXPECTED) from None
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if "@" in url and not parts.netloc.endswith(url.rpartition("@")[2].rstrip("/")):  # a password with a / or # in it
+        shown = "(not shown)"
     try:
         host, port = parts.hostname, parts.port
     except ValueError:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from engine.errors import InputError
+from ingest.file_bytes import refuse_endless_line
 
 BOM = b"\xef\xbb\xbf"
 
@@ -31,6 +32,7 @@ class Table(NamedTuple):
 
 def table_of(data: bytes, file: str, known: Sequence[str], required: Sequence[str]) -> Table:
     """The table behind a header on the first line that is not blank; InputError where that is no header."""
+    refuse_endless_line(data, file)
     at = len(BOM) if data.startswith(BOM) else 0
     line, n_lines = b"", 1
     while at < len(data) and not line.strip():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.database import Connection
-from engine.times import to_datetime
+from engine.times import SECOND_US, to_datetime
 
 _NEWEST = (
     "SELECT d.name, f.time_s * 1000000 + f.rest_us, f.received_s * 1000000"
@@ -15,6 +16,10 @@ _NEWEST = (
 _QUARANTINED = (
     "SELECT reason, device, count(*), (extract(epoch FROM max(received)) * 1000000)::bigint FROM quarantine"
     " WHERE received >= %s GROUP BY reason, device"
+)
+_NEWEST_SINCE = (
+    "SELECT d.name, f.time_s FROM device d JOIN LATERAL (SELECT time_s FROM fix WHERE fix.device_id = d.device_id"
+    " AND time_s >= %s ORDER BY time_s DESC LIMIT 1) f ON true WHERE d.name = ANY(%s)"
 )
 
 
@@ -43,3 +48,9 @@ def newest_of_devices(connection: Connection) -> list[Heard]:
 def quarantined_since(connection: Connection, since_us: int) -> list[Quarantined]:
     """What was quarantined from an instant on, by reason and device."""
     return [Quarantined(*row) for row in connection.execute(_QUARANTINED, [to_datetime(since_us)])]
+
+
+def newest_since(connection: Connection, devices: Sequence[str], since_us: int) -> dict[str, int]:
+    """By device, the time of its newest fix [us], of those that have one from an instant on."""
+    rows = connection.execute(_NEWEST_SINCE, [since_us // SECOND_US, list(devices)])
+    return {name: time_s * SECOND_US for name, time_s in rows}

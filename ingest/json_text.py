@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from engine.errors import InputError
@@ -48,8 +49,7 @@ def error_of(error: Exception, document: Any) -> InputError:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise InputError("the key comes twice", field=twice, value=[value for key, value in pairs if key == twice])
     return out
 

@@ -1,7 +1,7 @@
 """The subscriber: messages of a persistent session, QoS 1, acknowledged by hand once they are durable elsewhere.
 
 Back-pressure is the broker's: it sends no more than its inflight limit (at most 65,535, the number of packet
-identifiers) before acknowledgements come, so the queue here is bounded by that and never drops.
+identifiers) before acknowledgements come. Whatever it sends, no more is read than the queue has room for; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 
 from engine.times import Clock, system_clock
+from ingest.broker_trust import Trust
 from ingest.message import Message
 from ingest.mqtt_stream import Stream
+from ingest.turns import Turns
+
+MOST_WAITING, MOST_WAITING_BYTES = 131_072, 1 << 28
+"""What may wait here to be taken; the rest waits with the broker."""
 
 
 class Subscriber:
@@ -24,14 +29,14 @@ class Subscriber:
         topics: Sequence[str],
         protocol: str = "auto",
         *,
-        cafile: str | None = None,
+        trust: Trust = Trust(),
         clock: Clock = system_clock,
     ) -> None:
         """`protocol` is 3.1.1, 5, or auto (5 where the broker takes it). Raises InputError for a wrong address."""
         self._queue: SimpleQueue[list[Message]] = SimpleQueue()  # what one read of the network brought
-        self._rest: list[Message] = []
-        self._n_arrived = self._n_taken = 0  # each is written by one thread only
-        self._stream = Stream(url, client_id, topics, protocol, cafile, clock, self._arrived)
+        self._turns = Turns()
+        self._n_arrived = self._n_taken = self._bytes_arrived = self._bytes_taken = 0  # each is written by one thread only
+        self._stream = Stream(url, client_id, topics, protocol, trust, clock, self._arrived, self._has_room)
 
     @property
     def connected(self) -> bool:
@@ -44,6 +49,11 @@ class Subscriber:
         return self._stream.protocol
 
     @property
+    def reason(self) -> str:
+        """Why there is, or last was, no connection."""
+        return self._stream.reason
+
+    @property
     def waiting(self) -> int:
         """How many messages have arrived that nobody has taken yet."""
         return self._n_arrived - self._n_taken
@@ -53,23 +63,27 @@ class Subscriber:
         self._stream.connect(timeout_s)
 
     def take(self, most: int, wait_s: float) -> list[Message]:
-        """Wait up to `wait_s` for the first message, then take what else is there, `most` in all; in order of arrival."""
-        batch, self._rest = self._rest, []
+        """Wait up to `wait_s` for the first message, then take what else is there, `most` in all, in order of arrival; of
+        more than one transaction should hold, of each topic its share (see `ingest.turns`)."""
         try:
-            if not batch:
-                batch = self._queue.get(timeout=wait_s)
-            while len(batch) < most:
-                batch += self._queue.get_nowait()
+            if not self._turns:
+                self._turns.put(self._queue.get(timeout=wait_s))
+            while True:
+                self._turns.put(self._queue.get_nowait())
         except Empty:
             pass
-        batch, self._rest = batch[:most], batch[most:]
+        batch = self._turns.take(most)
+        had_room = self._has_room()
         self._n_taken += len(batch)
+        self._bytes_taken += _n_bytes(batch)
+        if not had_room and self._has_room():
+            self._stream.wake()
         return batch
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
-        """Acknowledge in this order; returns how many were. Those of an earlier connection are left out: their packet
-        identifiers mean other messages now, and the broker sends them again."""
-        return self._stream.acknowledge(messages)
+        """Acknowledge in order of arrival; returns how many were, with those that had waited for others. Those of an earlier
+        connection are left out: their packet identifiers mean other messages now, and the broker sends them again."""
+        return self._stream.acknowledge(self._turns.acknowledged(messages))
 
     def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
         """Send a message; with QoS 1 it is kept through reconnects until the broker has it."""
@@ -83,6 +97,15 @@ class Subscriber:
         """Leave; the session stays with the broker."""
         self._stream.close()
 
-    def _arrived(self, messages: list[Message]) -> None:
+    def _arrived(self, messages: list[Message], _n_bytes_read: int) -> None:
         self._n_arrived += len(messages)
+        self._bytes_arrived += _n_bytes(messages)
         self._queue.put(messages)
+
+    def _has_room(self) -> bool:
+        is_short = self._n_arrived - self._n_taken < MOST_WAITING
+        return is_short and self._bytes_arrived - self._bytes_taken < MOST_WAITING_BYTES
+
+
+def _n_bytes(messages: list[Message]) -> int:
+    return sum(len(message.payload) for message in messages)

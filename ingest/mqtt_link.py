@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from engine.errors import InputError, UnreachableError
+from ingest.broker_trust import Trust, explained, refusal
 from ingest.broker_url import parse_url
 
 PROTOCOLS = {"3.1.1": (paho.MQTTv311,), "5": (paho.MQTTv5,), "auto": (paho.MQTTv5, paho.MQTTv311)}
@@ -39,19 +39,19 @@ class Link:
         *,
         persistent: bool,
         topics: Sequence[str] = (),
-        cafile: str | None = None,
+        trust: Trust = Trust(),
         on_message: Callable[[str, paho.MQTTMessage, int], None] | None = None,
         on_publish: Callable[[int], None] | None = None,
         keepalive_s: int = 30,
     ) -> None:
-        """Raises InputError for a wrong address or protocol; connects only with `connect`."""
+        """Raises InputError for a wrong address, protocol or file of TLS; connects only with `connect`."""
         if protocol not in PROTOCOLS:
             raise InputError(field="protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
         self.url = parse_url(url)
         self.generation = 0
         self.lock = threading.Lock()
         self._client_id, self._persistent, self._topics = client_id, persistent, tuple(topics)
-        self._cafile, self._keepalive_s = cafile, keepalive_s
+        self._tls, self._keepalive_s = trust.context(self.url), keepalive_s
         self._on_message, self._on_publish = on_message, on_publish
         self._candidates = list(PROTOCOLS[protocol])
         self._news = threading.Event()
@@ -82,6 +82,8 @@ class Link:
             waited += 0.05
             if waited >= timeout_s and not self._up.is_set():
                 self.close()
+                if self._tls is not None and self._reason.startswith("closed"):  # paho keeps the reason to itself
+                    self._reason = refusal(self.url, self._tls) or self._reason
                 raise UnreachableError(
                     f"MQTT broker {self.url.name} is not reachable ({self._reason}); waited {timeout_s:g} s"
                 )
@@ -118,8 +120,8 @@ class Link:
         client.max_inflight_messages_set(RECEIVE_MAXIMUM)
         if self.url.user:
             client.username_pw_set(self.url.user, self.url.password)
-        if self.url.tls:
-            client.tls_set_context(trusting(self._cafile))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_connect_fail, client.on_pre_connect = self._failed, self._before
         if self._on_message is not None:
@@ -157,7 +159,7 @@ class Link:
 
     def _failed(self, _client: paho.Client, _data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not hand it on
-        self._reason = f"no connection: {error}" if error else "no connection"
+        self._reason = explained(error, tls=self.url.tls) if error else "no connection"
         self._news.set()
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -171,11 +173,3 @@ class Link:
     def _published(self, _client: paho.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
         assert self._on_publish is not None
         self._on_publish(mid)
-
-
-def trusting(cafile: str | None) -> ssl.SSLContext:
-    """TLS that trusts the system's authorities, or only those of a file; InputError where the file is none."""
-    try:
-        return ssl.create_default_context(cafile=cafile)
-    except OSError as error:
-        raise InputError(f"cannot be used: {error}", field="cafile", value=cafile, expected="a PEM file") from None

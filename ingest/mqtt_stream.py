@@ -14,45 +14,52 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+import structlog
+
 from engine.errors import InputError, UnreachableError
 from engine.times import Clock
 from ingest import mqtt_wire as wire
+from ingest.broker_trust import Trust, explained
 from ingest.broker_url import BrokerUrl, parse_url
 from ingest.message import Message
-from ingest.mqtt_link import trusting
+from ingest.mqtt_talk import KEEPALIVE_S, Talk
 
 PROTOCOLS = {"3.1.1": ("3.1.1",), "5": ("5",), "auto": ("5", "3.1.1")}
-KEEPALIVE_S = 30.0
 _BACK_OFF_S = (1.0, 30.0)
 _OPEN_S = 5.0
 _READ, _READS = 1 << 18, 4
 _SUBSCRIBING = 1  # the packet identifier of our SUBSCRIBE
+_MOST_UNSENT = 1 << 26  # bytes that a broker may let us keep which reads nothing
+
+log = structlog.get_logger("tagwatch.broker")
 
 
 class Stream:
-    """A persistent session; `on_messages` is called in the stream's thread with what one read brought.
+    """A persistent session; `on_messages` is called in the stream's thread with what one read brought and its bytes.
 
-    `generation` counts connections: a packet identifier means something within one connection only.
+    Nothing is read while `has_room` says no, so that a broker that sends without measure waits. `generation` counts
+    connections: a packet identifier means something within one connection only.
     """
 
     def __init__(
-        self, url: str, client_id: str, topics: Sequence[str], protocol: str, cafile: str | None, clock: Clock,
-        on_messages: Callable[[list[Message]], None],
+        self, url: str, client_id: str, topics: Sequence[str], protocol: str, trust: Trust, clock: Clock,
+        on_messages: Callable[[list[Message], int], None], has_room: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
-        """Raises InputError for a wrong address, protocol or file of authorities; connects only with `connect`."""
+        """Raises InputError for a wrong address, protocol, or file of TLS; connects only with `connect`."""
         if protocol not in PROTOCOLS:
             raise InputError(field="protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
         self.url, self.generation = parse_url(url), 0
-        self._tls = trusting(cafile) if self.url.tls else None
+        self._tls = trust.context(self.url)
         self._client_id, self._topics = client_id, tuple(topics)
-        self._clock, self._on_messages = clock, on_messages
+        self._clock, self._on_messages, self._has_room = clock, on_messages, has_room
         self._protocols = list(PROTOCOLS[protocol])
         self._lock = threading.Lock()  # over generation, _out, _unconfirmed, and the moments when _up changes
         self._out = bytearray()
         self._unconfirmed: dict[int, tuple[str, bytes]] = {}
         self._last_mid = _SUBSCRIBING
         self._up, self._stopping = threading.Event(), threading.Event()
-        self._reason = "no answer"
+        self.reason = "no answer"
+        """Why there is, or last was, no connection."""
         self._bell: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -75,7 +82,7 @@ class Stream:
         self._thread.start()
         if not self._up.wait(timeout_s):
             self.close()
-            raise UnreachableError(f"MQTT broker {self.url.name} is not reachable ({self._reason}); waited {timeout_s:g} s")
+            raise UnreachableError(f"MQTT broker {self.url.name} is not reachable ({self.reason}); waited {timeout_s:g} s")
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         """Acknowledge those of the present connection, in order; returns how many they were."""
@@ -92,6 +99,10 @@ class Stream:
                 mid = self._keep(topic, payload) if qos else 0
                 if self._up.is_set():
                     self._out += wire.publish(self.protocol, topic, payload, mid)
+        self._ring()
+
+    def wake(self) -> None:
+        """There is room again."""
         self._ring()
 
     def close(self) -> None:
@@ -116,35 +127,38 @@ class Stream:
                 self._bell.send(b"!")
 
     def _run(self, ear: socket.socket) -> None:
-        pause_s = _BACK_OFF_S[0]
+        pause_s, told = _BACK_OFF_S[0], ""
         with ear:
             while not self._stopping.is_set():
-                was_up = self._live(ear)
-                pause_s = _BACK_OFF_S[0] if was_up else min(2 * pause_s, _BACK_OFF_S[1])
+                if self._live(ear):
+                    pause_s, told = _BACK_OFF_S[0], ""
+                if not self._stopping.is_set() and self.reason != told:
+                    told = self.reason
+                    log.warning("broker away", broker=self.url.name, reason=told)
                 self._stopping.wait(pause_s)
+                pause_s = min(2 * pause_s, _BACK_OFF_S[1])
 
     def _live(self, ear: socket.socket) -> bool:
-        """One connection from its beginning to its end; returns whether the broker had accepted it."""
+        """One connection from its beginning to its end; returns whether the broker accepted it and kept to the protocol."""
+        talk = Talk(self.protocol, self.generation)
+        fault: Exception | None = None
         try:
-            connection = _opened(self.url, self._tls)
-        except OSError as error:
-            self._reason = f"no connection: {error}"
-            return False
-        talk = _Talk(self.protocol, self.generation)
-        try:
-            with connection:
+            with _opened(self.url, self._tls) as connection:
+                talk.asked_s = time.monotonic()
                 self._converse(connection, ear, talk)
         except (OSError, wire.WireError) as error:
-            if not talk.answered:
-                self._reason = f"closed before it answered ({error})"
+            fault = error
+            self.reason = _reason(error, talk, tls=self.url.tls)
         with self._lock:  # what was to be said on this connection is not said on another
             was_up = self._up.is_set()
             self.generation += 1
             self._out.clear()
             self._up.clear()
-        if not was_up and not self._stopping.is_set() and (talk.wrong_protocol or not talk.answered):
+        unheard = talk.wrong_protocol or not talk.answered
+        refused = isinstance(fault, ssl.SSLError)  # who refuses our certificate refuses it in every protocol
+        if talk.begun and unheard and not refused and not self._stopping.is_set():
             return self._try_next_protocol(ear)
-        return was_up
+        return was_up and not isinstance(fault, wire.WireError)
 
     def _try_next_protocol(self, ear: socket.socket) -> bool:
         if len(self._protocols) == 1:
@@ -152,8 +166,9 @@ class Stream:
         self._protocols.pop(0)
         return self._live(ear)
 
-    def _converse(self, connection: socket.socket, ear: socket.socket, talk: _Talk) -> None:
+    def _converse(self, connection: socket.socket, ear: socket.socket, talk: Talk) -> None:
         """Until the end of the connection, which is an OSError, or of us."""
+        talk.begun = True
         unsent = bytearray(wire.connect(self.protocol, self._client_id, int(KEEPALIVE_S), self.url.user, self.url.password))
         poll = select.poll()
         poll.register(ear, select.POLLIN)
@@ -162,15 +177,20 @@ class Stream:
             if self._stopping.is_set() and until_s is None:
                 unsent += self._outgoing() + (wire.GOOD_BYE if self._up.is_set() else b"")
                 until_s = time.monotonic() + _OPEN_S
-            poll.register(connection, select.POLLIN | (select.POLLOUT if unsent else 0))
+            has_room = self._has_room()
+            if not has_room:
+                talk.heard_s = time.monotonic()  # it is we who do not listen
+            poll.register(connection, (select.POLLIN if has_room else 0) | (select.POLLOUT if unsent else 0))
             ready = dict(poll.poll(1000 if until_s is None else 50))
             if ear.fileno() in ready:
                 _drain(ear)
             if ready.get(connection.fileno(), 0) & ~select.POLLOUT:
                 self._take(_received(connection), talk)
-            unsent += self._outgoing() + talk.pulse(time.monotonic())
-            if unsent:
-                del unsent[: _sent(connection, unsent)]
+            unsent += self._outgoing() + talk.pulse(time.monotonic(), bool(unsent))
+            if len(unsent) > _MOST_UNSENT:
+                raise ConnectionError("the broker takes nothing from us")
+            if unsent and (n_sent := _sent(connection, unsent)):
+                del unsent[:n_sent]
                 talk.sent_s = time.monotonic()
 
     def _outgoing(self) -> bytes:
@@ -179,59 +199,45 @@ class Stream:
             self._out.clear()
         return out
 
-    def _take(self, data: bytes, talk: _Talk) -> None:
+    def _take(self, data: bytes, talk: Talk) -> None:
         messages, packets = talk.reader.read(data, self._clock())
         talk.heard_s = time.monotonic()
+        if not talk.answered:  # only then can a message be acknowledged
+            for body in [packet.body for packet in packets if packet.kind == wire.CONNACK][:1]:
+                self._accept(wire.answer_of(self.protocol, body), talk)
+                packets = [packet for packet in packets if packet.body is not body]
         if messages:
-            self._on_messages(messages)
+            self._on_messages(messages, len(data))
         for kind, body in packets:
             if kind == wire.CONNACK:
-                self._accept(wire.answer_of(self.protocol, body), talk)
-            elif kind == wire.SUBACK and not any(wire.granted(self.protocol, body)):
-                raise wire.WireError("the broker refuses the subscription")
+                talk.answer(wire.answer_of(self.protocol, body))
+            elif kind == wire.SUBACK:
+                self._subscribed(wire.granted(self.protocol, body), talk)
             elif kind == wire.PUBACK:
                 with self._lock:
                     self._unconfirmed.pop(int.from_bytes(body[:2], "big"), None)
             elif kind == wire.DISCONNECT:
                 raise ConnectionError("the broker says good-bye")
 
-    def _accept(self, answer: wire.Answer, talk: _Talk) -> None:
-        talk.answered, talk.wrong_protocol = True, answer.wrong_protocol
+    def _accept(self, answer: wire.Answer, talk: Talk) -> None:
+        talk.answer(answer)
         if answer.code:
-            self._reason = f"refused: {answer.told}"
-            raise ConnectionError(self._reason)
-        talk.keepalive_s = answer.keepalive_s or talk.keepalive_s
+            raise ConnectionRefusedError(f"refused: {answer.told}")
         del self._protocols[1:]
+        talk.awaits_subscription = bool(self._topics)
         with self._lock:
             self._out += wire.subscribe(self.protocol, _SUBSCRIBING, self._topics) if self._topics else b""
             for mid, (topic, payload) in self._unconfirmed.items():
                 self._out += wire.publish(self.protocol, topic, payload, mid, again=True)
             self._up.set()
 
-
-class _Talk:
-    """What is known of one connection: what was read, whether it was accepted, and when it was last alive."""
-
-    def __init__(self, protocol: str, generation: int) -> None:
-        self.reader = wire.Reader(protocol, generation)
-        self.answered = self.wrong_protocol = False
-        self.keepalive_s: float = KEEPALIVE_S
-        self.sent_s = self.heard_s = time.monotonic()
-        self._pinged_s: float | None = None
-
-    def pulse(self, now_s: float) -> bytes:
-        """A PING where nothing was said or heard for long; OSError where the last one had no answer."""
-        if self._pinged_s is not None and self.heard_s >= self._pinged_s:
-            self._pinged_s = None
-        quiet_s = now_s - min(self.sent_s, self.heard_s)
-        if quiet_s < self.keepalive_s / 2:
-            return b""
-        if self._pinged_s is None:
-            self._pinged_s = now_s
-            return wire.PING if self.answered else b""
-        if now_s - self._pinged_s > self.keepalive_s:
-            raise TimeoutError("no answer from the broker")
-        return b""
+    def _subscribed(self, granted: Sequence[bool], talk: Talk) -> None:
+        talk.awaits_subscription = False
+        refused = [topic for topic, is_granted in zip(self._topics, granted, strict=False) if not is_granted]
+        if not any(granted):
+            raise wire.WireError("it refuses the subscription")
+        if refused:
+            log.warning("the broker refuses a part of the subscription", broker=self.url.name, topics=refused)
 
 
 def _opened(url: BrokerUrl, tls: ssl.SSLContext | None) -> socket.socket:
@@ -278,3 +284,11 @@ def _drain(ear: socket.socket) -> None:
     with suppress(BlockingIOError):
         while ear.recv(4096):
             pass
+
+
+def _reason(error: Exception, talk: Talk, *, tls: bool) -> str:
+    if isinstance(error, wire.WireError):
+        return f"it breaks the rules of MQTT: {error}"
+    if isinstance(error, ssl.SSLError) or not talk.begun:
+        return explained(error, tls=tls)
+    return str(error) if talk.answered else f"closed before it answered ({error})"

@@ -14,11 +14,15 @@ CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 13, 14
 PING, GOOD_BYE = b"\xc0\x00", b"\xe0\x00"
 FOR_EVER_S = 0xFFFFFFFF  # a session that never expires
 RECEIVE_MAXIMUM = 65_535
+MOST_BYTES = 1 << 24
+"""Of one packet: what is longer ends the connection; a broker of MQTT 5 is told so and keeps it to itself."""
 INVALID_TOPIC = "(a topic that is not UTF-8)"
 REFUSED = 0x80
 """Reason codes from here on are failures."""
 
-_SESSION_EXPIRY, _RECEIVE_MAXIMUM, _SERVER_KEEP_ALIVE = 0x11, 0x21, 0x13
+_SESSION_EXPIRY, _RECEIVE_MAXIMUM, _PACKET_MAXIMUM, _SERVER_KEEP_ALIVE = 0x11, 0x21, 0x27, 0x13
+_NOT_THE_RETAINED = 0x20  # retain handling 2: what is retained was delivered when it was published
+_MOST_PARTS = 4096  # a packet that comes byte by byte
 _WRONG_PROTOCOL = (0x01, 0x84)  # of 3.1.1 and of 5
 _REASONS = {1: "unsupported protocol version", 2: "client identifier not valid", 3: "server unavailable",
             4: "bad user name or password", 5: "not authorized", 0x84: "unsupported protocol version",
@@ -70,6 +74,8 @@ class Reader:
         """The packets that are whole with these bytes; raises WireError at what cannot be one."""
         self._parts.append(data)
         self._have += len(data)
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [b"".join(self._parts)]
         messages: list[Message] = []
         packets: list[Packet] = []
         if self._have < self._need:
@@ -84,6 +90,8 @@ class Reader:
                 if body < 0:
                     self._need = end - at + 1
                     break
+                if length > MOST_BYTES:
+                    raise WireError(f"a packet of {length:,} bytes, at most {MOST_BYTES:,} are taken")
             stop = body + length
             if stop > end:
                 self._need = stop - at
@@ -107,6 +115,8 @@ class Reader:
         if qos:
             mid = int.from_bytes(data[at : at + 2], "big")
             at += 2
+            if not mid:
+                raise WireError("a message without an identifier")
         if self._five:
             length, at = _varint(data, at)
             at += length
@@ -124,17 +134,19 @@ def connect(protocol: str, client_id: str, keepalive_s: int, user: str = "", pas
     flags = (0xC0 if password else 0x80) if user else 0
     properties = b""
     if protocol == "5":
-        properties = bytes([8, _SESSION_EXPIRY]) + FOR_EVER_S.to_bytes(4, "big")
+        properties = bytes([13, _SESSION_EXPIRY]) + FOR_EVER_S.to_bytes(4, "big")
         properties += bytes([_RECEIVE_MAXIMUM]) + RECEIVE_MAXIMUM.to_bytes(2, "big")
+        properties += bytes([_PACKET_MAXIMUM]) + MOST_BYTES.to_bytes(4, "big")
     body = _text("MQTT") + bytes([5 if protocol == "5" else 4, flags]) + keepalive_s.to_bytes(2, "big") + properties
     body += _text(client_id) + (_text(user) if user else b"") + (_text(password) if user and password else b"")
     return _packet(0x10, body)
 
 
 def subscribe(protocol: str, mid: int, topics: Sequence[str]) -> bytes:
-    """SUBSCRIBE to these at QoS 1."""
-    properties = b"\0" if protocol == "5" else b""
-    return _packet(0x82, mid.to_bytes(2, "big") + properties + b"".join(_text(topic) + b"\x01" for topic in topics))
+    """SUBSCRIBE to these at QoS 1; retained messages are left out where the protocol can say so."""
+    properties, option = (b"\0", 1 | _NOT_THE_RETAINED) if protocol == "5" else (b"", 1)
+    wanted = b"".join(_text(topic) + bytes([option]) for topic in topics)
+    return _packet(0x82, mid.to_bytes(2, "big") + properties + wanted)
 
 
 def publish(protocol: str, topic: str, payload: bytes, mid: int = 0, again: bool = False) -> bytes:

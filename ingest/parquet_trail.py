@@ -5,6 +5,7 @@ A file is read a batch of rows at a time, so that what is between the file and t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from ingest.time_texts import localise, parse_column, parse_texts
 _E7 = {"lat": "lat_e7", "lon": "lon_e7"}
 _TIME_TYPES = "timestamp with a zone, ISO 8601 text with an offset, or epoch seconds"
 _BATCH = 65_536
+_BROKEN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError)
+"""What pyarrow raises at files that are not what they say; an InputError, which is a ValueError, is let through."""
+_ALWAYS_ROWS, _MOST_ROWS_A_BYTE = 1 << 20, 10
 _OPTIONAL = tuple(column.key for column in OPTIONAL)
 _OURS = ("device", "time", "received", "source", *KEYS, *_E7.values())
 
@@ -39,10 +43,11 @@ class ParquetTrail:
         try:
             opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.memory_map(str(source))
             self._parquet = pq.ParquetFile(opened)
-        except (pa.ArrowException, OSError) as error:
+            self.names = [name.strip().lower() for name in self._parquet.schema_arrow.names]
+        except _BROKEN as error:
             raise self._unreadable(error) from None
-        self.names = [name.strip().lower() for name in self._parquet.schema_arrow.names]
         _check_columns(self.names, file)
+        self._refuse_bomb(opened.size())
 
     def __len__(self) -> int:
         return int(self._parquet.metadata.num_rows)
@@ -52,6 +57,14 @@ class ParquetTrail:
 
         Faulty rows go to `faults`.
         """
+        try:
+            yield from self._pieces(first, last, faults)
+        except _BROKEN as error:
+            if isinstance(error, InputError):
+                raise
+            raise self._unreadable(error) from None
+
+    def _pieces(self, first: int, last: int, faults: Faults) -> Iterator[tuple[int, Fixes]]:
         metadata, row = self._parquet.metadata, 0
         groups = []
         for k in range(metadata.num_row_groups):
@@ -82,6 +95,16 @@ class ParquetTrail:
             odd = names is None or table["device"].null_count or table["time"].null_count
             yield None if odd or names is None else (names, codes(table["device"]), micros(table["time"]))
 
+    def _refuse_bomb(self, n_bytes: int) -> None:
+        """InputError where a file says that it has rows that it cannot have, or far more than its bytes: all the same."""
+        metadata = self._parquet.metadata
+        groups = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
+        if min(groups, default=0) < 0 or sum(groups) != metadata.num_rows:
+            raise InputError("its row groups have other rows than the whole", place=self.file, expected="a whole file")
+        if metadata.num_rows > _ALWAYS_ROWS + _MOST_ROWS_A_BYTE * n_bytes:
+            raise InputError(f"says that its {n_bytes:,} bytes hold {metadata.num_rows:,} rows", place=self.file,
+                             expected="a trail")  # fmt: skip
+
     def _told(self, groups: list[int]) -> list[str]:
         """The columns that are ours and say anything in these row groups, by their names in the file."""
         metadata, told = self._parquet.metadata, []
@@ -102,7 +125,7 @@ class ParquetTrail:
             for batch in batches:
                 table = pa.Table.from_batches([batch])
                 yield table.rename_columns([name.strip().lower() for name in table.column_names])
-        except (pa.ArrowException, OSError) as error:
+        except _BROKEN as error:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: Exception) -> InputError:
@@ -176,9 +199,9 @@ def _check_columns(found: list[str], file: str) -> None:
     if missing:
         raise InputError(f"no column {', '.join(missing)} (it has: {', '.join(found[:20])})", place=file,
                          expected="device,time,lat,lon")  # fmt: skip
-    twice = [name for name in found if found.count(name) > 1]
+    twice = next((name for name, n in Counter(found).items() if n > 1), "")
     if twice:
-        raise InputError(f"column {twice[0]} more than once", place=file)
+        raise InputError(f"column {twice} more than once", place=file)
 
 
 def _times(table: Any, name: str, tz: ZoneInfo | None, file: str, bad: dict[int, Fault]) -> NDArray[np.int64]:
@@ -275,4 +298,5 @@ def _settle(raw: Raw, bad: dict[int, Fault], row: int, faults: Faults) -> Fixes:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:120]
+    text = str(error).strip().split("\n")[0][:120]
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

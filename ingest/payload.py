@@ -71,6 +71,7 @@ class _Batch:
     heard: dict[str, int] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     n_ignored_received: int = 0
+    split: tuple[bytes, list[msgspec.Raw]] = (b"", [])
 
     def take_singles(self, messages: Sequence[Message]) -> None:
         """Messages that are a JSON object each, on topics of fixes: at once where nothing is odd, else one by one."""
@@ -109,6 +110,15 @@ class _Batch:
         reason = where + str(error)
         entry = Quarantined(message.received_s, message.topic, device, data, reason, error.field, value, error.expected)
         self.quarantined.append(entry)
+
+    def entry_data(self, payload: bytes, index: int) -> bytes:
+        """The bytes of one entry as sent; a payload is cut once, however many of its entries are asked for."""
+        if index < 0:
+            return payload
+        if self.split[0] is not payload:
+            decoder: Any = msgspec.msgpack if is_packed(payload) else msgspec.json
+            self.split = payload, decoder.decode(payload, type=list[msgspec.Raw])
+        return bytes(self.split[1][index])
 
     def _hear(self, message: Message, device: str) -> None:
         self.heard[device] = max(message.received_s, self.heard.get(device, 0))
@@ -155,7 +165,7 @@ class _Batch:
             kind = check_kind(reading.event)
             event = DeviceEvent(device, parse_value(reading.time), kind, check_value(kind, value), message.received_s)
         except InputError as error:
-            self.refuse(message, device, _entry_data(message.payload, index), error, index)
+            self.refuse(message, device, self.entry_data(message.payload, index), error, index)
             return
         self.events.append(event)
 
@@ -235,20 +245,12 @@ def _fixes(batch: _Batch) -> tuple[Fixes, NDArray[np.bool_]]:
         return Fixes.empty(), np.zeros(0, np.bool_)
     fixes, good, errors = batch.rows.to_fixes()
     fine = np.ones(len(good), np.bool_)
-    for index in sorted(errors):
-        ((message, position, device),) = batch.rows.origins([index])
+    wrong = sorted(errors)
+    for index, (message, position, device) in zip(wrong, batch.rows.origins(wrong), strict=True):
         error = errors[index]
         if route_of(message.topic).kind == OWNTRACKS:
             error = InputError(error.message, field=NAMES.get(error.field, error.field), value=error.value,
                                expected=error.expected)  # fmt: skip
-        batch.refuse(message, device, _entry_data(message.payload, position), error, position)
+        batch.refuse(message, device, batch.entry_data(message.payload, position), error, position)
         fine[index] = False
     return (keep(fixes, fine[good]) if errors else fixes), fine
-
-
-def _entry_data(payload: bytes, index: int) -> bytes:
-    """The bytes of one entry as sent."""
-    if index < 0:
-        return payload
-    decoder: Any = msgspec.msgpack if is_packed(payload) else msgspec.json
-    return bytes(decoder.decode(payload, type=list[msgspec.Raw])[index])

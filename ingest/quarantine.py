@@ -11,6 +11,8 @@ from engine.times import to_iso
 from ingest.payload_text import event_text, fix_texts
 
 CLOSED = "its time is before the retention horizon of who wore the device"
+POISON = "poison: taking this message failed again and again"
+"""`value` is what was raised and where, `expected` the version that raised it."""
 
 
 class Quarantined(NamedTuple):

@@ -46,6 +46,7 @@ class RawLog:
         self._n, self._chain = 0, GENESIS
         self._day, self._day_ends_us = "", -(2**63)
         self._file: FileIO | None = None
+        self._safe = (0, 0, GENESIS)  # size of the file, number and chain, of what is certainly on the disk
         self._second, self._second_text = -1, ""
         self._resume()
 
@@ -68,9 +69,17 @@ class RawLog:
         return self._day
 
     def flush(self) -> None:
-        """Everything appended so far is on the disk when this returns."""
-        if self._file is not None:
-            os.fdatasync(self._file.fileno())
+        """Everything appended so far is on the disk when this returns. OSError with nothing kept of what may not be there."""
+        if self._file is None:
+            return
+        number = self._file.fileno()
+        try:
+            os.fdatasync(number)
+        except OSError:  # the system may have dropped what it could not write: to try again would prove nothing
+            size, self._n, self._chain = self._safe
+            os.ftruncate(number, size)
+            raise
+        self._safe = os.fstat(number).st_size, self._n, self._chain
 
     def tail(self, n: int) -> list[tuple[int, str, bytes]]:
         """The last n messages that are kept, oldest first: (received_us in whole seconds, topic, payload)."""
@@ -106,12 +115,11 @@ class RawLog:
             self._open(self._day)
 
     def close(self) -> None:
-        """Flush and let go of the folder."""
-        if self._file is not None:
-            self.flush()
-            self._file.close()
-            self._file = None
-        self._lock.close()
+        """Flush and let go of the folder, whether or not that could be flushed."""
+        try:
+            self._leave()
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> RawLog:
         return self
@@ -152,13 +160,21 @@ class RawLog:
             raise
 
     def _open(self, day: str) -> None:
-        if self._file is not None:
-            self.flush()
-            self._file.close()
-        path = self.folder / f"raw-{day}.jsonl"
-        self._file = FileIO(path, "ab")
+        self._leave()
+        self._file = FileIO(self.folder / f"raw-{day}.jsonl", "ab")
         self._day, self._day_ends_us = day, _end_us(day)
+        self._safe = os.fstat(self._file.fileno()).st_size, self._n, self._chain
         sync_folder(self.folder)
+
+    def _leave(self) -> None:
+        """Flush and close the file that is open."""
+        file = self._file
+        try:
+            self.flush()
+        finally:
+            self._file = None
+            if file is not None:
+                file.close()
 
     def _resume(self) -> None:
         """Go on after the last whole line; what follows it was torn by a crash."""

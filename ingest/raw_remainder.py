@@ -38,6 +38,15 @@ def remainder(topic: str, payload: bytes, received_us: int, spans: _Spans) -> by
     return msgspec.msgpack.encode(kept) if is_packed(payload) else msgspec.json.encode(kept)
 
 
+def living(rest: bytes) -> bytes:
+    """What is left of a message, without the places of what is gone: to be read as if it had come so."""
+    if is_packed(rest):
+        packed = msgspec.msgpack.decode(rest, type=list[msgspec.Raw])
+        return msgspec.msgpack.encode([entry for entry in packed if bytes(entry) not in _NOTHING])
+    entries = msgspec.json.decode(rest, type=list[msgspec.Raw])
+    return msgspec.json.encode([entry for entry in entries if bytes(entry) not in _NOTHING])
+
+
 def _times(topic: str, payload: bytes, received_us: int) -> list[int | None]:
     """The time by which each entry of a payload goes [us]; None where nothing stands any more. A payload that cannot be read,
     and one without entries, is one entry."""

@@ -132,8 +132,9 @@ def read_quickly(payload: bytes, dialect: Dialect) -> list[Any] | None:
 
 def entries_of(payload: bytes, dialect: Dialect) -> Iterator[Entry]:
     """Every entry of a payload with its own reading or error; InputError where the payload as a whole is none."""
-    for index, data in enumerate(_split(payload)):
-        single = payload.lstrip()[:1] == b"{" or _is_map(payload)
+    parts = _split(payload)
+    single = payload.lstrip()[:1] == b"{" or _is_map(payload)
+    for index, data in enumerate(parts):
         yield _entry(data, -1 if single else index, dialect)
 
 
@@ -177,6 +178,8 @@ def _entry(data: bytes, index: int, dialect: Dialect) -> Entry:
         return Entry(data, index, None, error, _seq_of(document))
     except (msgspec.ValidationError, RecursionError) as error:
         return Entry(data, index, None, error_of(error, document), _seq_of(document))
+    except UnicodeEncodeError:
+        return Entry(data, index, None, InputError("a key has half a surrogate pair", expected="UTF-8"), _seq_of(document))
     for name in ("received", "device"):
         if name in document:
             setattr(reading, name, msgspec.Raw(b""))
@@ -187,12 +190,16 @@ def _document(data: bytes) -> Any:
     if not is_packed(data):
         return read_json(data)
     try:
-        document = msgspec.msgpack.decode(data)
+        document = msgspec.msgpack.decode(data, ext_hook=_refuse_extension)
     except (*_DECODING, TypeError, ValueError) as error:
         raise InputError(f"not MessagePack that can be read: {str(error)[:120]}") from None
     if isinstance(document, dict) and len(document) != _n_pairs(data):
         raise InputError("a key comes twice")
     return document
+
+
+def _refuse_extension(code: int, data: memoryview) -> Any:
+    raise ValueError(f"an extension of type {code}")
 
 
 def _one_packed(payload: bytes, dialect: Dialect) -> list[Any] | None:

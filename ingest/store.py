@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.database import Connection
-from engine.times import SECOND_US, to_datetime
+from engine.times import SECOND_US, from_datetime, to_datetime
 from ingest.quarantine import Quarantined
 
 
@@ -26,9 +27,37 @@ def write_quarantine(connection: Connection, rows: Sequence[Quarantined]) -> Non
         )
 
 
+def lacking_in_quarantine(connection: Connection, rows: Sequence[Quarantined]) -> list[Quarantined]:
+    """Those of these that are not in quarantine; what is there twice counts twice."""
+    if not rows:
+        return []
+    bounds = [to_datetime(pick(q.received_s for q in rows) * SECOND_US) for pick in (min, max)]
+    there = Counter(
+        (from_datetime(row[0]) // SECOND_US, *row[1:3], bytes(row[3]), *row[4:])
+        for row in connection.execute(
+            "SELECT received, topic, device, payload, reason, field, value, expected FROM quarantine"
+            " WHERE received BETWEEN %s AND %s",
+            bounds,
+        )
+    )
+    lacking = []
+    for q in rows:
+        key = (q.received_s, _text(q.topic), _text(q.device), q.payload, *map(_text, q[4:]))
+        there[key] -= 1
+        if there[key] < 0:
+            lacking.append(q)
+    return lacking
+
+
 def count_quarantine(connection: Connection) -> dict[str, int]:
     """How many were quarantined, by reason."""
     return dict(connection.execute("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason").fetchall())
+
+
+def read_quarantined(connection: Connection, reason: str, expected: str) -> list[tuple[str, bytes, str]]:
+    """(topic, payload, value) of what is in quarantine for a reason, where `expected` is this."""
+    query = "SELECT topic, payload, value FROM quarantine WHERE reason = %s AND expected = %s ORDER BY id"
+    return [(topic, bytes(payload), value) for topic, payload, value in connection.execute(query, (reason, expected))]
 
 
 def _text(value: object) -> str:

@@ -23,20 +23,31 @@ class Route(NamedTuple):
     error: InputError | None = None
 
 
-@lru_cache(maxsize=200_000)
 def route_of(topic: str) -> Route:
     """The route of a topic; never raises: an unknown topic is REFUSED with its reason."""
-    parts = topic.split("/")
-    kind, device = _kind_and_device(parts)
-    if kind == REFUSED:
-        wanted = "tags/<device>/fixes, tags/<device>/events or owntracks/<user>/<device>"
-        return Route(REFUSED, "", InputError("unknown topic", field="topic", value=topic, expected=wanted))
     try:
-        for part in device.split("/"):
-            check_device(part)
-        return Route(kind, check_device(device))
+        return _known_route(topic)
     except InputError as error:
         return Route(REFUSED, "", error)
+
+
+@lru_cache(maxsize=200_000)
+def _known_route(topic: str) -> Route:
+    """The route of a topic that is taken: no other is remembered, for it may be as long as its sender likes."""
+    kind, device = _kind_and_device(topic.split("/"))
+    if kind == REFUSED:
+        wanted = "tags/<device>/fixes, tags/<device>/events or owntracks/<user>/<device>"
+        raise InputError("unknown topic", field="topic", value=topic, expected=wanted)
+    for part in device.split("/"):
+        check_device(part)
+        _refuse_wildcards(part)
+    return Route(kind, check_device(device))
+
+
+def _refuse_wildcards(part: str) -> None:
+    """No broker lets such a topic pass; whoever answered on it would be thrown out by the broker."""
+    if "+" in part or "#" in part:
+        raise InputError("has a wildcard of MQTT", field="device", value=part, expected="a device name without + and #")
 
 
 def _kind_and_device(parts: list[str]) -> tuple[str, str]:

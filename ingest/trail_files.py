@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,10 +17,13 @@ from engine.archive.groups import is_archived, read_rows
 from engine.archive.manifest import is_archive
 from engine.archive.reader import Archive
 from engine.errors import InputError
-from engine.fixes import Fixes, concat
+from engine.fixes import ABSENT, OPTIONAL, POSITION, SOURCE_NAMES, Fixes, concat
+from engine.times import SECOND_US, in_range, to_iso
 from ingest.csv_table import table_of
 from ingest.csv_trail import REQUIRED, read_csv
 from ingest.fault import Faults, OnFault
+from ingest.file_bytes import gunzipped, read_file, refuse_endless_line
+from ingest.fix_checks import check_device, expected
 from ingest.gpx_trail import read_gpx
 from ingest.json_trail import read_json_trail
 from ingest.moj_columns import is_moj
@@ -62,7 +62,7 @@ def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault |
     archive is taken too: its fixes by device and time.
     """
     if is_archive(path):
-        return Archive(path).read()
+        return _checked(Archive(path).read(), str(path))
     name, data = read_bytes(path)
     faults = Faults(name, on_fault)
     fixes = _read(data, faults, name, tz)
@@ -72,10 +72,10 @@ def read_trail(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault |
 
 def read_trail_traced(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault | None = None) -> Traced:
     """The same, with each fix's row and the hash of the bytes that were read (before gunzip), standard input too."""
-    name, data = _bytes_of(path)
+    name, data = read_file(path)
     rows: list[Iterable[int]] = []
     faults = Faults(name, on_fault, rows)
-    fixes = _read(_gunzipped(name, data), faults, name, tz)
+    fixes = _read(gunzipped(name, data), faults, name, tz)
     faults.settle()
     numbers = np.fromiter(chain.from_iterable(rows), np.int64)
     assert len(numbers) == len(fixes), "a reader that does not say which rows it kept"
@@ -86,7 +86,7 @@ def read_pieces(path: str | Path, tz: ZoneInfo | None = None, on_fault: OnFault 
     """The same fixes in pieces; of a Parquet file and of an archive no more is held than one of them."""
     if is_archive(path):
         archive = Archive(path)
-        yield from map(archive.day, archive.manifest.days)
+        yield from (_checked(archive.day(day), str(path)) for day in archive.manifest.days)
     elif is_parquet(path) and not is_archived(path):
         faults = Faults(str(path), on_fault)
         trail = ParquetTrail(path, str(path), tz)
@@ -120,25 +120,8 @@ def read_trails(paths: Iterable[str | Path], tz: ZoneInfo | None = None, on_faul
 
 def read_bytes(path: str | Path) -> tuple[str, bytes]:
     """A file's name for messages and its bytes, gzip undone; `-` is standard input. InputError where it is not readable."""
-    name, data = _bytes_of(path)
-    return name, _gunzipped(name, data)
-
-
-def _bytes_of(path: str | Path) -> tuple[str, bytes]:
-    name = "standard input" if str(path) == "-" else str(path)
-    try:
-        return name, sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", place=name) from None
-
-
-def _gunzipped(name: str, data: bytes) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"damaged gzip: {error}", place=name) from None
+    name, data = read_file(path)
+    return name, gunzipped(name, data)
 
 
 def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
@@ -148,15 +131,17 @@ def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
     if head.startswith(b"PAR1"):
         return _read_archived(data, faults) if is_archived(data) else read_parquet(data, faults, tz)
     if head.startswith(b"<"):
-        tag = _XML_TAG.search(re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL))
+        tag = _XML_TAG.search(re.sub(rb"<!--.*?(?:-->|\Z)", b"", head, flags=re.DOTALL))
         if tag is None or tag[1] != b"gpx":
             raise InputError("XML, but no GPX", place=name, expected=KINDS)
         return read_gpx(data, faults, _stem(name), tz)
     if head.startswith((b"{", b"[", b"\x1e")):
         return read_json_trail(data.removeprefix(b"\xef\xbb\xbf"), faults, _stem(name), tz)
+    _refuse_foreign(head, name)
+    if b"\0" not in head:
+        refuse_endless_line(data, name)
     if _REC_LINE.match(head):
         return read_rec(data, faults, name, tz)
-    _refuse_foreign(head, name)
     columns = _columns(head)
     canonical = columns.issuperset(REQUIRED)
     if not canonical and is_moj(columns):
@@ -170,8 +155,31 @@ def _read(data: bytes, faults: Faults, name: str, tz: ZoneInfo | None) -> Fixes:
 
 def _read_archived(data: bytes, faults: Faults) -> Fixes:
     """One file of an archive, by itself, in the order of its rows."""
-    fixes = read_rows(data, faults.file)
+    fixes = _checked(read_rows(data, faults.file), faults.file)
     faults.keep(range(1, len(fixes) + 1))
+    return fixes
+
+
+def _checked(fixes: Fixes, name: str) -> Fixes:
+    """The fixes of an archive; InputError where a device or a value is as none can be: an archive may be a stranger's."""
+    try:
+        for device in fixes.devices:
+            check_device(device)
+    except InputError as error:
+        raise error.at(name) from None
+    for times_us in (fixes.time_us, fixes.received_s * SECOND_US):
+        for edge in (times_us.min(), times_us.max()) if len(fixes) else ():
+            in_range(int(edge), to_iso(int(edge)))
+    for column in (*POSITION, *OPTIONAL):
+        units = fixes.column(column.name)
+        low, high = round(column.least * column.scale), round(column.most * column.scale)
+        odd = units[((units < low) & ((units != ABSENT) | (column in POSITION))) | (units > high)]
+        if len(odd):
+            value = int(odd[0]) / column.scale
+            raise InputError(place=name, field=column.key, value=value, expected=expected(column))
+    strange = set(np.unique(fixes.source).tolist()) - set(SOURCE_NAMES)
+    if strange:
+        raise InputError(place=name, field="source", value=min(strange), expected="the code of a source")
     return fixes
 
 

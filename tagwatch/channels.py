@@ -70,7 +70,7 @@ def _mqtt_notifier(settings: Settings) -> MqttNotifier:
     name = f"{mqtt.client_id}-{os.getpid()}"  # no session is kept, and two processes must not throw each other out
 
     def make_link() -> Link:
-        return Link(mqtt.url, name, mqtt.protocol, persistent=False, cafile=mqtt.cafile, on_publish=lambda _mid: None)
+        return Link(mqtt.url, name, mqtt.protocol, persistent=False, trust=mqtt.trust, on_publish=lambda _mid: None)
 
     make_link()  # a wrong address is refused at the start
     return MqttNotifier(make_link, mqtt.topic, settings.webhook.source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,31 @@ from geofence.proximity import Proximity, read_proximities
 from geofence.store import Held, current, import_rows, versions
 from geofence.zone import FAR_US, Zone, read_zones
 from ingest.activation_files import read_activations
+from ingest.file_bytes import read_file
 from tagwatch.monitor import Conditions
 
+MOST_BYTES = 64 << 20
+"""Of a JSON file: some two million vertices."""
 _MOST_NAMED = 5
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def read_json(path: str | Path) -> Any:
     """A JSON file, or standard input for `-`; InputError names the file, the line and the column."""
-    try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    except OSError as fault:
-        raise InputError(f"cannot be read: {fault.strerror}", place=str(path)) from None
+    _, text = read_file(path, MOST_BYTES)
     if not text.strip():
         raise InputError("is empty", place=str(path), expected="JSON")
     try:
-        return json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
+        raw = json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
+        if _NUL.search(text):
+            raise ValueError("a text holds a NUL, which no database takes")
+        if b"\\u" in text:
+            json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError("is not JSON: a text holds half a surrogate pair", place=str(path)) from None
     except (ValueError, RecursionError) as fault:
         raise InputError(f"is not JSON: {fault}", place=str(path)) from None
+    return raw
 
 
 def _no_constant(name: str) -> float:

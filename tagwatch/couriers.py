@@ -12,7 +12,7 @@ import structlog
 
 from alerts.delivery import Notifier
 from alerts.dispatch import WAKE
-from alerts.outbox import Outbox
+from alerts.outbox import OnDelivered, Outbox
 from engine import database
 from engine.database import Connection
 from engine.errors import UnreachableError
@@ -31,11 +31,16 @@ log = structlog.get_logger("tagwatch.couriers")
 
 
 @contextmanager
-def couriers(url: str, notifiers: Mapping[str, Notifier], clock: Clock) -> Iterator[None]:
-    """Deliver while the block runs, and then what is still due, so that what was just decided is told."""
+def couriers(
+    url: str, notifiers: Mapping[str, Notifier], clock: Clock, on_delivered: OnDelivered | None = None
+) -> Iterator[None]:
+    """Deliver while the block runs, and then what is still due, so that what was just decided is told. `on_delivered` is
+    called in the courier's thread."""
     stopping = threading.Event()
     threads = [
-        threading.Thread(target=_serve, args=(url, kind, notifier, clock, stopping), name=f"courier-{kind}", daemon=True)
+        threading.Thread(
+            target=_serve, args=(url, kind, notifier, clock, on_delivered, stopping), name=f"courier-{kind}", daemon=True
+        )
         for kind, notifier in notifiers.items()
     ]
     for thread in threads:
@@ -48,15 +53,19 @@ def couriers(url: str, notifiers: Mapping[str, Notifier], clock: Clock) -> Itera
             thread.join(_LEAVE_S)
 
 
-def _serve(url: str, kind: str, notifier: Notifier, clock: Clock, stopping: threading.Event) -> None:
+def _serve(
+    url: str, kind: str, notifier: Notifier, clock: Clock, on_delivered: OnDelivered | None, stopping: threading.Event
+) -> None:
     """Deliver what is due until told to stop, and then once more; the notifier is closed by who used it last."""
     try:
-        _serve_on(url, kind, notifier, clock, stopping)
+        _serve_on(url, kind, notifier, clock, on_delivered, stopping)
     finally:
         _close(notifier)
 
 
-def _serve_on(url: str, kind: str, notifier: Notifier, clock: Clock, stopping: threading.Event) -> None:
+def _serve_on(
+    url: str, kind: str, notifier: Notifier, clock: Clock, on_delivered: OnDelivered | None, stopping: threading.Event
+) -> None:
     """Deliver until told to stop; without the database wait for it to come back."""
     while True:
         try:
@@ -64,13 +73,13 @@ def _serve_on(url: str, kind: str, notifier: Notifier, clock: Clock, stopping: t
                 connection.autocommit = True  # a connection in a transaction hears no notification
                 connection.execute(NO_WAIT)
                 connection.execute(f"LISTEN {WAKE}")
-                with closing(Outbox(connection, {kind: notifier}, clock, LANES.get(kind, 1))) as outbox:
+                with closing(Outbox(connection, {kind: notifier}, clock, LANES.get(kind, 1), on_delivered)) as outbox:
                     _deliver(connection, outbox, clock, stopping)
                 return
         except (psycopg.Error, UnreachableError) as fault:
-            log.error("courier waits for the database", kind=kind, error=type(fault).__name__)
-        except Exception:  # the edge of the thread: whatever it is, alerts must go on going out
-            log.exception("courier stumbled and starts again", kind=kind)
+            log.error("courier waits for the database", kind=kind, fault=fault)
+        except Exception as fault:  # the edge of the thread: whatever it is, alerts must go on going out
+            log.error("courier stumbled and starts again", kind=kind, fault=fault)
         if stopping.wait(_RETRY_S):
             return
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 Run = tuple[int, int]
 """The first and the last of numbers that are all durable."""
+MOST_BEYOND = 4096
+"""Numbers of a device that are remembered beyond a gap. Who leaves more gaps is told of less, and sends some again."""
 
 
 class Frontier:
@@ -29,8 +31,18 @@ class Frontier:
         while until + 1 in beyond:
             until += 1
             beyond.discard(until)
+        if len(beyond) > MOST_BEYOND:
+            return [*claims, *self._move_on(device, new, beyond)]
         self._known[device] = (since, until, beyond)
         return [*claims, (since, until)] if new and since <= until else claims
+
+    def _move_on(self, device: str, new: set[int], beyond: set[int]) -> list[Run]:
+        """Begin anew behind the gaps; of what is before only the numbers that are here are claimed."""
+        since = until = sorted(beyond)[-MOST_BEYOND // 2]
+        while until + 1 in beyond:
+            until += 1
+        self._known[device] = (since, until, {n for n in beyond if n > until})
+        return [*_runs(sorted(n for n in new if n < since)), (since, until)]
 
     def of(self, devices: Iterable[str]) -> dict[str, tuple[int, int, set[int]]]:
         """What is known of these devices, to be kept."""

@@ -36,6 +36,7 @@ from geofence.episodes import speaks_at_us
 from geofence.proximity import Proximity
 from geofence.watch import Watch
 from geofence.zone import Zone
+from tagwatch.ahead import Ahead, Stored
 from tagwatch.device_watch import DeviceWatch
 from tagwatch.wearing import Wearing
 
@@ -88,15 +89,16 @@ again."""
 class Monitor:
     """Trails, states and rules of a set of wearers."""
 
-    def __init__(self, conditions: Conditions, recall: Recall | None = None, known: Known | None = None) -> None:
+    def __init__(
+        self, conditions: Conditions, recall: Recall | None = None, known: Known | None = None, stored: Stored | None = None
+    ) -> None:  # fmt: skip
         self.conditions = conditions
         self.watch = Watch(conditions.zones, conditions.curfews, conditions.filter)
         self.trails: dict[str, Trail] = {}
         self._wearing = Wearing(conditions.activations, conditions.plan)
         self._devices = DeviceWatch(self._wearing)
         self._recall, self._known = recall, known
-        self._ahead: list[Fixes] = []
-        self._events_ahead: list[DeviceEvent] = []
+        self._ahead = Ahead(stored)
         self._settled: dict[str, dict[Any, Any]] = {}
         self._searched: dict[str, dict[Any, Searched]] = {}  # where the trail becomes whole
         self._marked: dict[str, dict[Any, Searched]] = {}  # at the trail's mark
@@ -114,11 +116,11 @@ class Monitor:
 
     def take(self, fixes: Fixes, as_of_us: int, events: Sequence[DeviceEvent] = ()) -> Taken:
         """Merge a batch into the trails and bring the states up to date; what is dated in the future waits until it is past."""
-        waited = bool(self._ahead or self._events_ahead)
-        batch, n_ahead = self._due_fixes(fixes, as_of_us)
-        news, n_events_ahead, n_strangers = self._due_events(events, as_of_us)
+        waited = len(self._ahead) > 0
+        batch, due = self._ahead.due(fixes, events, as_of_us)
+        news, n_strangers = self._by_wearer(due)
         if not len(batch) and not news:
-            return Taken([], [], [], n_unassigned=n_strangers, n_ahead=n_ahead + n_events_ahead)
+            return Taken([], [], [], n_unassigned=n_strangers, n_ahead=len(self._ahead))
         assigned = self._wearing.assign(batch)
         n_again = self._leave_out_known(assigned.pieces, news) if self._known else 0
         too_late = {w for w, p in assigned.pieces.items() if self._is_too_late(w, int(p.column("time_us")[0]))}
@@ -139,7 +141,7 @@ class Monitor:
         }
         taken.moved = sorted({*taken.moved, *told, *taken.recalled, *partners})
         taken.n_duplicates += assigned.n_duplicates + n_again
-        taken.n_unassigned, taken.n_ahead = assigned.n_unassigned + n_strangers, n_ahead + n_events_ahead
+        taken.n_unassigned, taken.n_ahead = assigned.n_unassigned + n_strangers, len(self._ahead)
         return taken
 
     def _leave_out_known(self, pieces: dict[str, Piece], news: dict[str, list[DeviceEvent]]) -> int:
@@ -247,10 +249,11 @@ class Monitor:
     ) -> None:  # fmt: skip
         """Read wearers' whole pasts again, with what came too late for what is in memory of them."""
         assert self._recall is not None
+        self._ahead.look_ahead(as_of_us)
         stored, events = self._recall(self._wearing.devices_of(wearers))
         here = [self.trails.pop(w).fixes(self.devices) for w in wearers if w in self.trails]
         stored = self._wearing.with_own_devices(stored)
-        self._wait_for(stored.take(stored.time_us > as_of_us), [e for e in events if e.time_us > as_of_us])
+        self._ahead.put_once(stored.take(stored.time_us > as_of_us), [e for e in events if e.time_us > as_of_us])
         stored = stored.take(stored.time_us <= as_of_us)
         came = [late[w].fixes for w in wearers if w in late]
         for wearer in wearers:
@@ -409,35 +412,16 @@ class Monitor:
             return False
         return heard_us < max(self._since.get(wearer, NEVER_US), self._devices.forgotten_contact_us(wearer))
 
-    def _due_fixes(self, fixes: Fixes, as_of_us: int) -> tuple[Fixes, int]:
-        waiting = concat([*self._ahead, fixes]) if self._ahead else fixes
-        ahead = waiting.time_us > as_of_us
-        n_ahead = int(np.count_nonzero(ahead))
-        self._ahead = [waiting.take(ahead)] if n_ahead else []
-        return (waiting.take(~ahead) if n_ahead else waiting), n_ahead
-
-    def _wait_for(self, fixes: Fixes, events: Sequence[DeviceEvent]) -> None:
-        """What is stored and dated ahead waits too, each once: after a restart nothing else tells of it."""
-        self._events_ahead = list(dict.fromkeys([*self._events_ahead, *events]))
-        if len(fixes):
-            every = concat([self._wearing.with_own_devices(part) for part in (*self._ahead, fixes)])
-            every = every.take(np.argsort(every.received_s, kind="stable"))
-            _, first = np.unique(np.stack([every.device, every.time_us, every.content()]), axis=1, return_index=True)
-            self._ahead = [every.take(first)]
-
-    def _due_events(self, events: Sequence[DeviceEvent], as_of_us: int) -> tuple[dict[str, list[DeviceEvent]], int, int]:
-        """Events that are past by wearer, how many wait, and how many nobody's device sent."""
-        waiting = [*self._events_ahead, *events]
-        self._events_ahead = [e for e in waiting if e.time_us > as_of_us]
+    def _by_wearer(self, events: Sequence[DeviceEvent]) -> tuple[dict[str, list[DeviceEvent]], int]:
+        """Events by wearer, and how many nobody's device sent."""
         news: dict[str, list[DeviceEvent]] = {}
         n_strangers = 0
-        for event in waiting:
-            if event.time_us <= as_of_us:
-                wearer = self._wearing.wearer_of(event)
-                n_strangers += wearer is None
-                if wearer is not None:
-                    news.setdefault(wearer, []).append(event)
-        return news, len(self._events_ahead), n_strangers
+        for event in events:
+            wearer = self._wearing.wearer_of(event)
+            n_strangers += wearer is None
+            if wearer is not None:
+                news.setdefault(wearer, []).append(event)
+        return news, n_strangers
 
     def _expect(self, wearers: Iterable[str]) -> None:
         """These wearers are looked at even if nothing ever comes from them."""

@@ -17,12 +17,14 @@ from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from engine.times import SECOND_US, Clock, system_clock
 from ingest.backlog import Backlog, Sent
+from ingest.broker_trust import Trust
 from ingest.mqtt_link import Link
 from ingest.payload_text import event_text, fix_texts
 
 WINDOW = 2_000  # messages on their way to the broker at one time
 MOST_BYTES = 16_000  # of a payload: the embedded broker drops a client that sends packets of more than 20 KiB
 _AT_ONCE = 4_096  # fixes encoded together
+_FEW = 64  # devices that listen by themselves
 _LOOK_S = 1.0  # how often the backlog is looked through
 
 
@@ -64,7 +66,7 @@ def publish(
     wait_s: float = 180.0,
     await_stored: bool = True,
     protocol: str = "3.1.1",
-    cafile: str | None = None,
+    trust: Trust = Trust(),
     connect_s: float = 30.0,
     first_seq: int = 1,
     on_progress: Callable[[int], object] | None = None,
@@ -78,8 +80,11 @@ def publish(
     `connect_s`, and InputError for a device name that is no part of a topic.
     """
     _check(rate, speedup, batch)
-    _check_devices({*fixes.devices, *(event.device for event in events)})
-    run = _Run(url, protocol, cafile, clock, resend_s, first_seq, await_stored)
+    names = {*fixes.devices, *(event.device for event in events)}
+    _check_devices(names)
+    run = _Run(
+        url, protocol, trust, clock, resend_s, first_seq, await_stored, _stored_topics(names) if await_stored else ()
+    )
     run.link.connect(connect_s)
     started_us = clock()
     try:
@@ -105,8 +110,9 @@ class _Run:
     """The connection and the backlog. All state is this thread's; the network thread only puts news on a queue."""
 
     def __init__(
-        self, url: str, protocol: str, cafile: str | None, clock: Clock, resend_s: float, first_seq: int, await_stored: bool
-    ) -> None:
+        self, url: str, protocol: str, trust: Trust, clock: Clock, resend_s: float, first_seq: int, await_stored: bool,
+        topics: Sequence[str],
+    ) -> None:  # fmt: skip
         self.backlog = Backlog(first_seq)
         self.n_messages = self.n_entries = self.n_resent = self.n_unacknowledged = 0
         self._news: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
@@ -114,7 +120,7 @@ class _Run:
         self._looked_s = 0.0
         name = f"tagwatch-publish-{os.getpid()}-{clock()}"
         self.link = Link(
-            url, name, protocol, persistent=False, topics=("tags/+/stored",) if await_stored else (), cafile=cafile,
+            url, name, protocol, persistent=False, topics=topics, trust=trust,
             on_message=self._notice, on_publish=lambda _mid: self._news.put(None),
         )  # fmt: skip
 
@@ -260,6 +266,11 @@ def _seqs(fixes: Fixes, events: Sequence[DeviceEvent], first_seq: int) -> NDArra
     seqs = np.empty(len(device), np.int64)
     seqs[order] = np.arange(len(device)) - starts + first_seq
     return seqs
+
+
+def _stored_topics(devices: set[str]) -> Sequence[str]:
+    """What tags are told: a few listen each to its own, as access rules of a broker have it."""
+    return [f"tags/{name}/stored" for name in sorted(devices)] if len(devices) <= _FEW else ("tags/+/stored",)
 
 
 def _check(rate: float | None, speedup: float | None, batch: int) -> None:

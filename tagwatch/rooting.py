@@ -48,7 +48,7 @@ class Rooting:
         with self._process.stderr as said:
             text = said.read().strip()
         if self._process.returncode:
-            log.error("a day of the raw log has no root", said=text[-500:])
+            log.error("a day of the raw log has no root", lines=len(text.splitlines()))
         self._process = None
 
 

@@ -1,7 +1,7 @@
 """The service: messages from the broker to alerts in the database. It runs sessions until told to stop.
 
-Whatever goes wrong with the database, the answer is the same: forget the state in memory, and take it up again from what is
-durable. Nothing was acknowledged that was not committed, so the broker sends the rest again.
+Whatever goes wrong, with the database, a disk or ourselves, the answer is the same: forget the state in memory, and take it up
+again from what is durable. Nothing was acknowledged that was not committed, so the broker sends the rest again.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
 
-import psycopg
 import structlog
 
 import alerts.store
 from engine import database
+from engine.errors import StoreError, TagwatchError, UnreachableError
 from engine.times import Clock, system_clock
 from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.raw_log import RawLog
+from tagwatch.counts import Counts
+from tagwatch.poison import Poison
 from tagwatch.retention.daily import Daily
 from tagwatch.rooting import Rooting
-from tagwatch.session import SCHEMAS, Counts, Session
+from tagwatch.session import SCHEMAS, Session
 from tagwatch.settings import Settings
 from tagwatch.upkeep import Upkeep, keep_up
 from tagwatch.warm import warm
@@ -30,8 +34,11 @@ from tagwatch.warm import warm
 TOPICS = ("tags/+/fixes", "tags/+/events", "owntracks/+/+", "owntracks/+/+/event")
 MOST_MESSAGES = 4096
 TICK_S = 0.25
+NEVER_S = 365 * 86_400.0
+FIRST_WAIT_S, PATIENCE_S = 30.0, 5.0
 _RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
+Thing = TypeVar("Thing")
 log = structlog.get_logger("tagwatch.service")
 
 
@@ -45,10 +52,16 @@ class Service:
         self.counts = Counts()
         self.stopping = threading.Event()
         self.ready = threading.Event()
+        self.warmed = threading.Event()
+        self.subscriber: Subscriber | None = None
         self._on_ready = on_ready
+        self._n_lives = 0
+        self.n_troubles = 0
         self._failures = 0
+        self._poison = Poison(settings.raw_log.folder / "attempt.json")
         self._rooting = Rooting(settings.raw_log.folder, settings.raw_log.key)
-        self._upkeep = Upkeep(settings.database.url, _keep_up, Daily(settings))
+        self.daily = Daily(settings)
+        self.upkeep = Upkeep(settings.database.upkeep_url or settings.database.url, self._keep_up, self.daily)
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start.
@@ -56,45 +69,98 @@ class Service:
         Kernels are compiled before the first message is asked for: no batch waits for a compiler.
         """
         warm()
-        with RawLog(self.settings.raw_log.folder) as raw_log, closing(self._rooting), closing(self._upkeep):
+        self.warmed.set()
+        self.counts.beat_s = time.monotonic()
+        with closing(self._rooting), closing(self.upkeep), closing(self._poison):
             while not self.stopping.is_set():
-                try:
-                    self._serve(raw_log, wait_s)
-                except psycopg.OperationalError as fault:
-                    pause = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
-                    self._failures += 1
-                    log.error("database lost; starting again from what is stored", error=_first_line(fault), pause_s=pause)
-                    self.stopping.wait(pause)
-                    wait_s = 365 * 86_400.0  # at the start we give up, later never
+                self.stopping.wait(self._live(wait_s))
+
+    def _live(self, wait_s: float) -> float:
+        """One life; returns how long to pause after it [s]. Nothing is left of it in memory."""
+        self._n_lives += 1
+        is_first = self._n_lives == 1  # then we give up where something is not there, later never
+        try:
+            with _opened(self.settings.raw_log.folder) as raw_log:
+                self._serve(raw_log, wait_s if is_first else NEVER_S)
+        except Exception as fault:  # the edge: what it did is undone, and what it knew is forgotten
+            if is_first and isinstance(fault, TagwatchError) and not self.ready.is_set():
+                raise
+            if not (self.stopping.is_set() and isinstance(fault, UnreachableError)):
+                return self._noted(fault)
+        finally:
+            self.ready.clear()
+        return 0.0
+
+    def _noted(self, fault: Exception) -> float:
+        """Tell of what ended a life; returns how long to pause: not at all while each life brings a poison nearer."""
+        pause_s = 0.0 if self._poison.came_nearer() else _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+        self._failures += 1
+        self.n_troubles += 1
+        log.error("starting again from what is stored", trouble=fault, pause_s=pause_s)
+        return pause_s
 
     def _serve(self, raw_log: RawLog, wait_s: float) -> None:
-        session = Session(self.settings, self.clock, self.counts, wait_s)
-        n_again = session.take_again([Message(*kept) for kept in raw_log.tail(MOST_MESSAGES)])
-        if n_again:
-            log.info("taken again from the raw log", fixes=n_again)
-        broker = self.settings.broker
-        subscriber = Subscriber(
-            broker.url, broker.client_id, TOPICS, broker.protocol, cafile=broker.cafile, clock=self.clock
-        )
+        url = self.settings.database.url
+        self._patiently(lambda most_s: database.connect(url, most_s).close(), wait_s)
+        session = Session(self.settings, self.clock, self.counts, min(wait_s, FIRST_WAIT_S), self._poison)
         try:
-            subscriber.connect(wait_s)
-            self._failures = 0
+            self._take_up(session, raw_log)
+            self._subscribe(session, raw_log, wait_s)
+        finally:
+            session.connection.close()
+
+    def _take_up(self, session: Session, raw_log: RawLog) -> None:
+        """What a life before this one left between the raw log and the database."""
+        tail = [Message(*kept) for kept in raw_log.tail(MOST_MESSAGES)]
+        with session.connection.transaction():
+            self._poison.load(session.connection, tail)
+        if n_again := session.take_again(tail):
+            log.info("taken again from the raw log", fixes=n_again)
+
+    def _subscribe(self, session: Session, raw_log: RawLog, wait_s: float) -> None:
+        subscriber = self.subscriber = self._patiently(self._subscriber, wait_s)
+        try:
             self.ready.set()
             if self._on_ready:
                 self._on_ready(session)
             while not self.stopping.is_set():
                 self._rooting.turn(raw_log, self.clock())
-                self._upkeep.turn(self.clock())
+                self.upkeep.turn(self.clock())
                 messages = subscriber.take(MOST_MESSAGES, TICK_S)
-                decoded = session.step(messages, raw_log)
-                if decoded is not None:
-                    subscriber.acknowledge(messages)
+                for part in self._poison.parted(messages):
+                    decoded = session.take(part, raw_log)
+                    subscriber.acknowledge(part)
                     subscriber.publish_all(session.stored_notices(decoded))
+                    self._failures = 0
+                session.turn(len(messages))
+                if messages:
                     self._breathe(len(messages))
             session.finish()
         finally:
+            self.subscriber = None
             subscriber.close()
-            session.connection.close()
+
+    def _subscriber(self, wait_s: float) -> Subscriber:
+        broker = self.settings.broker
+        subscriber = Subscriber(broker.url, broker.client_id, TOPICS, broker.protocol, trust=broker.trust, clock=self.clock)
+        subscriber.connect(wait_s)
+        return subscriber
+
+    def _patiently(self, attempt: Callable[[float], Thing], wait_s: float) -> Thing:
+        """Wait for a server for so long, in pieces: who waits is alive, and can be told to stop."""
+        give_up = time.monotonic() + wait_s
+        while True:
+            self.counts.beat_s = time.monotonic()
+            try:
+                return attempt(PATIENCE_S if wait_s == NEVER_S else min(wait_s, FIRST_WAIT_S))
+            except UnreachableError:
+                if self.stopping.is_set() or time.monotonic() >= give_up:
+                    raise
+
+    @staticmethod
+    def _keep_up(connection: database.Connection, now_us: int) -> None:
+        done = keep_up(connection, now_us)
+        log.info("store kept up", **done._asdict())
 
     def _breathe(self, n_messages: int) -> None:
         """After a small batch let more messages come together: one transaction costs the same for one as for a hundred."""
@@ -102,9 +168,11 @@ class Service:
             time.sleep(0.002)
 
 
-def _keep_up(connection: database.Connection, now_us: int) -> None:
-    done = keep_up(connection, now_us)
-    log.info("store kept up", **done._asdict())
+def _opened(folder: Path) -> RawLog:
+    try:
+        return RawLog(folder)
+    except (PermissionError, FileExistsError, NotADirectoryError) as fault:
+        raise StoreError(f"the raw log cannot be written: {fault}") from None
 
 
 def ledger_content(url: str) -> list[bytes]:
@@ -117,7 +185,3 @@ def initialise(url: str, wait_s: float = 30.0) -> int:
     """Bring a database's schema up to date; returns how many migrations were applied."""
     database.connect(url, wait_s).close()
     return database.migrate(url, SCHEMAS)
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]

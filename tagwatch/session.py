@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -20,21 +21,25 @@ from alerts.horizon import Horizon, across
 from alerts.ledger import Version
 from alerts.routing import Routing
 from engine import database
+from engine.errors import TagwatchError
 from engine.events import DeviceEvent
 from engine.fixes import Fixes
 from engine.store.fixes import FixStore
 from engine.store.imports import imports_since
-from engine.times import Clock, parse_time, to_iso
+from engine.times import SECOND_US, Clock, parse_time, to_iso
 from geofence.store import last_number
 from ingest.message import Message
 from ingest.payload import Decoded, decode_batch
-from ingest.quarantine import closed_fixes
+from ingest.quarantine import Quarantined, closed_fixes
 from ingest.raw_log import RawLog
-from ingest.store import write_quarantine
+from ingest.store import lacking_in_quarantine, write_quarantine
 from tagwatch import configuration
 from tagwatch.channels import routing_of
+from tagwatch.counts import Counts
 from tagwatch.frontier import Frontier, Run
+from tagwatch.metrics.codes import version_code
 from tagwatch.monitor import Conditions, Monitor
+from tagwatch.poison import Poison
 from tagwatch.retention.horizon import number_now, read_horizons
 from tagwatch.settings import Settings
 
@@ -43,6 +48,8 @@ SCHEMAS = [_HOME / room / "schema" for room in ("engine", "ingest", "geofence", 
 REFRESH_US = 1_000_000
 LONG_TRAIL = 32
 """Rows after its mark from which on a trail is cut there; what no alert needs any more is then read from the store again."""
+_SET_BACK_US = 2_000_000
+"""What was decided as of an instant this far ahead of the clock is decided anew; less than this is slewing."""
 _AT_ONCE = 64
 """Wearers that are read from the store together."""
 _BUDGET_S = 0.25
@@ -53,26 +60,18 @@ _SLICE_S, _MANY = 0.002, 1_000
 log = structlog.get_logger("tagwatch.session")
 
 
-@dataclass(slots=True)
-class Counts:
-    """What went through since the start."""
-
-    messages: int = 0
-    fixes: int = 0
-    duplicates: int = 0
-    unassigned: int = 0
-    events: int = 0
-    quarantined: int = 0
-    versions: int = 0
-    batches: int = 0
-    recalls: int = 0
+class ClockSetBackError(TagwatchError):
+    """What is in memory was decided as of an instant that, by the clock, is yet to come: begin again from what is stored."""
 
 
 class Session:
     """The monitor and the ledger in memory, and the transactions that keep the database in step with them."""
 
-    def __init__(self, settings: Settings, clock: Clock, counts: Counts, wait_s: float) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, counts: Counts, wait_s: float, poison: Poison | None = None
+    ) -> None:  # fmt: skip
         self.clock, self.counts, self._settings = clock, counts, settings
+        self._poison = poison or Poison()
         self.connection = database.connect(settings.database.url, wait_s)
         database.require_schema(self.connection, SCHEMAS)
         self.store = FixStore(self.connection)
@@ -83,13 +82,15 @@ class Session:
         self._long: set[str] = set()
         self._to_recall: dict[str, None] = {}
         self._causes: dict[str, str] = {}
-        self._refreshed_us = clock()
+        self._refreshed_us = self._latest_us = clock()
         with self.connection.transaction():
             self._horizons = read_horizons(self.connection)
             self._number = last_number(self.connection)
             self._import, _ = imports_since(self.connection, 0)
             self._routing = self._load_routing()
-            self.monitor = Monitor(self._load_conditions(), self._recall, (self.store.holds, self.store.holds_events))
+            self.monitor = Monitor(
+                self._load_conditions(), self._recall, (self.store.holds, self.store.holds_events), self._stored_between
+            )  # fmt: skip
             self.ledger, self._seq = alerts.store.new_ledger(self.connection)
             self._frontier = Frontier(self.store.read_sequences())
             wearers = self._known_wearers()
@@ -98,31 +99,70 @@ class Session:
         log.info("ready", wearers=len(self.monitor.trails), alerts=len(self.ledger.entries()))
 
     def step(self, messages: Sequence[Message], raw_log: RawLog) -> Decoded | None:
-        """Take a batch to the end of its transaction; with no messages only what time itself changes."""
-        now_us = self.clock()
-        decoded = None
-        if messages:
-            raw_log.append([(m.received_us, m.topic, m.payload) for m in messages])
-            raw_log.flush()
-            decoded = decode_batch(messages)
+        """Take a batch to the end of its transaction, and then what time itself changes; with no messages only that."""
+        decoded = self.take(messages, raw_log) if messages else None
+        self.turn(len(messages))
+        return decoded
+
+    def take(self, messages: Sequence[Message], raw_log: RawLog) -> Decoded:
+        """Take a batch to the end of its transaction: when this returns, it may be acknowledged."""
+        now_us = self._now()
+        began_s = time.monotonic()
+        raw_log.append([(m.received_us, m.topic, m.payload) for m in messages])
+        raw_log.flush()
+        self.counts.flush_s.add(time.monotonic() - began_s)
+        with self._poison.trying(messages):
+            fine, refused = self._poison.split(messages)
+            decoded = decode_batch(fine)
+            decoded.quarantined.extend(refused)
             with self._transaction(now_us):
                 self._take(decoded, now_us, messages[0].received_us)
-            self._count(messages, decoded)
-        self._settle_overdue(_AT_ONCE if messages else _MANY, now_us)
-        self._forget_some(_SLICE_S if messages else _BUDGET_S)
+        self._poison.kept(refused)
+        self.counts.take(messages, decoded, self.clock())
+        return decoded
+
+    def turn(self, n_messages: int = 0) -> None:
+        """What time itself changes: little of it where messages have just come, more of them may be waiting."""
+        now_us = self._now()
+        self._settle_overdue(_AT_ONCE if n_messages else _MANY, now_us)
+        self._forget_some(_SLICE_S if n_messages else _BUDGET_S)
         if not 0 <= now_us - self._refreshed_us < REFRESH_US:
             self._refreshed_us = now_us
             with self._transaction(now_us):
                 self._refresh(now_us)
-        return decoded
 
     def take_again(self, messages: Sequence[Message]) -> int:
         """Take what the raw log kept last, which a crash may have cut off before its transaction; returns how many were news.
 
         Its arrival was stamped then: when the broker sends it once more it would get a later one. What cannot be decoded is
-        left to that.
+        left to that; what was found to be poison goes to quarantine.
         """
-        decoded = decode_batch(messages)
+        return sum(self._take_part_again(part) for part in self._poison.parted(messages))
+
+    def _take_part_again(self, messages: Sequence[Message]) -> int:
+        with self._poison.trying(messages):
+            fine, refused = self._poison.split(messages)
+            n_news = self._take_decoded_again(decode_batch(fine), refused)
+        self._poison.kept(refused)
+        return n_news
+
+    def recover(self, messages: Sequence[Message]) -> int:
+        """Take what the raw log holds and the database lost; returns how many fixes were news. May be done twice.
+
+        Quarantine and sequences are brought back too. Of each second in which something arrived all messages must be there.
+        """
+        with self._poison.trying(messages):
+            fine, refused = self._poison.split(messages)
+            decoded = decode_batch(fine)
+            with self.connection.transaction():
+                lacking = lacking_in_quarantine(self.connection, decoded.quarantined)
+            n_news = self._take_decoded_again(decoded, [*lacking, *refused], decoded.seqs)
+        self._poison.kept(refused)
+        return n_news
+
+    def _take_decoded_again(
+        self, decoded: Decoded, refused: list[Quarantined], seqs: Mapping[str, list[int]] = MappingProxyType({})
+    ) -> int:  # fmt: skip
         activations, now_us = self.monitor.conditions.activations, self.clock()
         with self._transaction(now_us):
             # what was erased is in the log perhaps, and no news
@@ -130,7 +170,7 @@ class Session:
             news = decoded.fixes.take(~closed & ~self.store.holds(decoded.fixes))
             gone = self._horizons.closed_events(decoded.events, activations)
             events = [event for event, is_gone in zip(decoded.events, gone, strict=True) if not is_gone]
-            self._take(replace(decoded, fixes=news, events=events, quarantined=[], seqs={}), now_us, None)
+            self._take(replace(decoded, fixes=news, events=events, quarantined=refused, seqs=dict(seqs)), now_us, None)
         return len(news)
 
     def stored_notices(self, decoded: Decoded) -> list[tuple[str, bytes]]:
@@ -156,9 +196,18 @@ class Session:
             self._settle(sorted(self.monitor.trails), now_us)
         self.connection.close()
 
+    def _now(self) -> int:
+        """The clock; ClockSetBackError where it goes back by more than slewing does."""
+        now_us = self.clock()
+        if now_us < self._latest_us - _SET_BACK_US:
+            raise ClockSetBackError(f"the clock went back by {(self._latest_us - now_us) / SECOND_US:.1f} s")
+        self._latest_us = max(self._latest_us, now_us)
+        return now_us
+
     @contextmanager
     def _transaction(self, now_us: int) -> Iterator[None]:
         """A transaction in which no horizon moves; what was erased before it began is out of memory."""
+        self.counts.beat_s = time.monotonic()
         with self.connection.transaction():
             if number_now(self.connection) != self._horizons.number:
                 self._move_horizons(now_us)
@@ -194,6 +243,7 @@ class Session:
         known = self.store.holds_events(told) if told else set()
         refused = closed_fixes(late, [event for event in told if event not in known])
         self.counts.quarantined += len(refused)
+        self.counts.by_reason["closed"] += len(refused)
         return replace(
             decoded, fixes=decoded.fixes.take(~closed), quarantined=[*decoded.quarantined, *refused],
             events=[event for event, is_gone in zip(decoded.events, gone, strict=True) if not is_gone],
@@ -219,6 +269,7 @@ class Session:
         outgoing = alerts.store.Outgoing(self._routing, self.clock(), received_us)
         self._seq = alerts.store.write_versions(self.connection, versions, self._seq, outgoing)
         self.counts.versions += len(versions)
+        self.counts.by_step.update(version_code(version.reason) for version in versions)
 
     def _note_due(self, wearer: str, due_us: int) -> None:
         self._due_at[wearer] = due_us
@@ -238,14 +289,6 @@ class Session:
             due_us, wearer = heapq.heappop(self._due)
             if self._due_at.get(wearer) == due_us:
                 yield wearer
-
-    def _count(self, messages: Sequence[Message], decoded: Decoded) -> None:
-        counts = self.counts
-        counts.messages += len(messages)
-        counts.fixes += len(decoded.fixes)
-        counts.events += len(decoded.events)
-        counts.quarantined += len(decoded.quarantined)
-        counts.batches += 1
 
     # --- once a second
 
@@ -308,7 +351,7 @@ class Session:
         self._to_recall |= dict.fromkeys(sorted(lacking))
         self._causes |= dict.fromkeys(affected | lacking, cause)
         self._settle(sorted(affected - lacking), now_us)
-        log.info("configuration taken over", changed=cause, wearers=len(affected), to_read=len(lacking))
+        log.info("configuration taken over", wearers=len(affected), to_read=len(lacking))
 
     def _recall_some(self, now_us: int) -> None:
         wearers = list(self._to_recall)[:_AT_ONCE]
@@ -361,6 +404,9 @@ class Session:
         self.counts.recalls += 1
         return self.store.read(devices=devices), self.store.read_events(devices=devices)
 
+    def _stored_between(self, from_us: int, to_us: int) -> tuple[Fixes, list[DeviceEvent]]:
+        return self.store.read(from_us=from_us, to_us=to_us), self.store.read_events(from_us=from_us, to_us=to_us)
+
     def _reload(self, wearers: Iterable[str]) -> None:
         """The ledger's whole knowledge of wearers whose whole past the monitor has read."""
         wearers = list(wearers)
@@ -379,6 +425,6 @@ class Session:
 
     def _load_routing(self) -> Routing:
         routing = routing_of(self._settings, *configuration.load_teams(self.connection))
-        for sentence in routing.unserved():
-            log.warning("nobody is told", what=sentence)
+        if sentences := routing.unserved():
+            log.warning("nobody is told", sentences=len(sentences))
         return routing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,45 @@ from engine.error_model import DEVICE_MODELS, PERCENTILES
 from engine.errors import InputError
 from engine.times import MINUTE_US
 from geofence.check import FilterSettings
+from ingest.broker_trust import Trust
+from tagwatch import secrets
 from tagwatch.retention.terms import KINDS, Term, read_term
+
+_HIDDEN = {key.rpartition(".")[2] for key in secrets.KEYS}
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What may be a secret is in no representation: those end in logs and tracebacks."""
+        for name, value in super().__repr_args__():
+            yield name, "(not shown)" if name in _HIDDEN and value else value
+
 
 class Broker(_Part):
-    """The MQTT broker; the client id names the persistent session and must stay the same."""
+    """The MQTT broker; the client id names the persistent session and must stay the same. PEM files: `cafile` trusts these
+    authorities only, `certfile` and `keyfile` are what Tagwatch itself shows."""
 
     url: str = "mqtt://127.0.0.1:1883"
     client_id: str = "tagwatch"
     protocol: str = Field(default="auto", pattern="^(auto|3.1.1|5)$")
     cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """The files of TLS as links take them."""
+        return Trust(self.cafile, self.certfile, self.keyfile)
 
 
 class Database(_Part):
-    """The PostgreSQL or TimescaleDB server."""
+    """The PostgreSQL or TimescaleDB server; `upkeep_url` connects as the owner of the tables, for summaries, compression and
+    retention, where `url` is of a role that may not; empty: `url` does."""
 
     url: str = "postgresql://127.0.0.1:5432/tagwatch"
+    upkeep_url: str = ""
 
 
 class RawLog(_Part):
@@ -93,6 +114,13 @@ class AlertsMqtt(_Part):
     topic: str = "alerts/{grade}/{wearer}"
     centre: bool = True
     cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """The files of TLS as links take them."""
+        return Trust(self.cafile, self.certfile, self.keyfile)
 
 
 class Handling(_Part):
@@ -116,18 +144,70 @@ class Handling(_Part):
 
 
 class Console(_Part):
-    """The web console: it listens on 127.0.0.1, behind a proxy that speaks TLS; `hosts` are the names it answers to besides.
+    """The web console: it listens on an address of this machine, behind a proxy that speaks TLS; `hosts` are the names it
+    answers to besides.
 
     `https` marks its cookies for TLS alone; `base_map` is a PMTiles file or the address of XYZ tiles ({z}/{x}/{y}), empty for
     coastlines; `demo` shows that nobody is real.
     """
 
+    listen: str = "127.0.0.1"
     port: int = Field(default=8600, gt=0, lt=65536)
     hosts: list[str] = []
     https: bool = False
     base_map: str = ""
     attribution: str = ""
     demo: bool = False
+
+    @model_validator(mode="after")
+    def _is_behind_a_proxy(self) -> Console:
+        try:
+            address = ip_address(self.listen)
+        except ValueError:
+            raise ValueError(f"listen is {self.listen!r}: an IP address such as 127.0.0.1 or 0.0.0.0") from None
+        if not address.is_loopback and not self.https:
+            raise ValueError(
+                f"listen = {self.listen} can be reached from other machines: only with https = true, behind TLS"
+            )
+        return self
+
+
+class Metrics(_Part):
+    """Where Prometheus finds the metrics and health: an address and port of this machine, empty for nowhere."""
+
+    listen: str = "127.0.0.1:9600"
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value:
+            host_and_port(value)
+        return value
+
+
+class Health(_Part):
+    """When the service says that it is not well: the raw log's disk nearly full, decisions behind what arrives, no sign of
+    life."""
+
+    least_free_mb: int = Field(default=1_000, ge=0)
+    most_waiting_s: float = Field(default=30.0, gt=0)
+    hang_s: float = Field(default=60.0, gt=0)
+
+
+class ClockBound(_Part):
+    """NTP servers that this machine's clock is held against (`host` or `host:port`), and by how much it may be wrong."""
+
+    servers: list[str] = []
+    bound_s: float = Field(default=1.0, gt=0)
+
+
+class Log(_Part):
+    """The form of the log, one line an event, and from which level on. `alerts`: whether the lines of alerts, which name
+    people, go to standard output where that is no terminal but a file or a journal."""
+
+    format: str = Field(default="text", pattern="^(text|json)$")
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    alerts: bool = False
 
 
 class Evidence(_Part):
@@ -212,8 +292,19 @@ class Settings(_Part):
     alerts_mqtt: AlertsMqtt = AlertsMqtt()
     handling: Handling = Handling()
     console: Console = Console()
+    metrics: Metrics = Metrics()
+    health: Health = Health()
+    clock: ClockBound = ClockBound()
+    log: Log = Log()
     evidence: Evidence = Evidence()
     retention: Retention = Retention()
+
+    def without_secrets(self) -> dict[str, Any]:
+        """All settings as plain data, what may be secret left out."""
+        told = self.model_dump(mode="json")
+        for part, name in (key.split(".") for key in secrets.KEYS):
+            del told[part][name]
+        return told
 
     @property
     def filter_settings(self) -> FilterSettings:
@@ -246,6 +337,19 @@ class Settings(_Part):
         return Activation("", "", -(2**62), **{**self.plan.model_dump(), "percentile": percentile})
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """An address such as 127.0.0.1:9600 or [::1]:9600 in its parts; ValueError says what is expected."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError("an address of this machine and a port, such as 127.0.0.1:9600, or empty") from None
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("a port from 0 to 65535 after the address, such as 127.0.0.1:9600")
+    return host, int(port)
+
+
 def read_settings(path: Path | None = None) -> Settings:
     """The settings of a file (default: tagwatch.toml in the working folder); InputError names file and key."""
     path = path or Path("tagwatch.toml")
@@ -253,11 +357,14 @@ def read_settings(path: Path | None = None) -> Settings:
         raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError("there is no settings file", place=str(path), expected="tagwatch.toml or --config FILE") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
+    except (ValueError, RecursionError, OSError) as fault:  # of TOML and UTF-8, and of numbers of thousands of digits
         raise InputError(f"cannot be read: {fault}", place=str(path)) from None
+    raw = secrets.filled_in(raw, str(path))
     try:
         return Settings.model_validate(raw)
     except ValidationError as fault:
         first = fault.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise InputError(place=str(path), field=key, value=first.get("input"), expected=first["msg"]) from None
+        is_slip = first["type"] == "extra_forbidden"  # perhaps of a secret's key
+        value = "(not shown)" if is_slip or secrets.holds(key) else first.get("input")
+        raise InputError(place=str(path), field=key, value=value, expected=first["msg"]) from None

@@ -7,6 +7,7 @@ next time.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,11 +46,15 @@ def keep_up(connection: Connection, now_us: int) -> Done:
 
 
 class Upkeep:
-    """Does the works of upkeep every ten minutes, one after the other, in one thread at a time."""
+    """Does the works of upkeep every ten minutes, one after the other, in one thread at a time.
+
+    `succeeded_us`: the last turn in which no work failed [us UTC], 0 for none yet; `took_s`: how long the last turn took.
+    """
 
     def __init__(self, url: str, *works: Work) -> None:
         self._url, self._works = url, works
         self._next_us = 0
+        self.succeeded_us, self.took_s, self.n_failures = 0, 0.0, 0
         self._thread: threading.Thread | None = None
 
     def turn(self, now_us: int) -> None:
@@ -66,9 +71,15 @@ class Upkeep:
             self._thread.join(wait_s)
 
     def _work(self, now_us: int) -> None:
+        began_s, is_fine = time.monotonic(), True
         for work in self._works:
             try:
                 with database.connect(self._url, 5.0) as connection:
                     work(connection, now_us)
             except Exception as fault:  # the edge of a thread: upkeep that fails must not take the service with it
-                log.exception("upkeep failed; it is tried again", error=str(fault).strip().split("\n")[0])
+                self.n_failures += 1
+                log.error("upkeep failed; it is tried again", fault=fault)
+                is_fine = False
+        self.took_s = time.monotonic() - began_s
+        if is_fine:
+            self.succeeded_us = now_us

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numba
 import numpy as np
 import shapely
 
 from crime_match.crimes.crime import Crime
 from crime_match.question import Parameters, Question
 from crime_match.runs.results_links import lines_of
+from engine.errors import StoreError
 from engine.fixes import Fixes
 from engine.store.columns import WIDTHS, rows_of
 from engine.store.image import TRAILER, image_of, rows_in
@@ -29,8 +31,20 @@ _START_US = 1_780_000_000_000_000
 
 
 def warm() -> int:
-    """Run check and match on a walk through a square and a disc and on a ride past them; returns how many alerts there are."""
-    n = 240
+    """Run check and match on a walk through a square and a disc and on a ride past them; returns how many alerts there are.
+
+    StoreError where what is compiled cannot be kept: a full disk.
+    """
+    try:
+        return _run()
+    except OSError as fault:
+        folder = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+        hint = "make room there, or let TAGWATCH_CACHE name another folder"
+        raise StoreError(f"compiled kernels cannot be kept in {folder} ({fault.strerror}): {hint}") from None
+
+
+def _run() -> int:
+    n = 360
     step = np.arange(n)
     fixes = Fixes.of(
         ["warm", "ride"], device=np.repeat([0, 1], n), time_us=np.tile(_START_US + step * 60_000_000, 2),

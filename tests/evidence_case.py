@@ -58,7 +58,7 @@ def case(n=180, *, far_m=0.0, name="Alex Example", text="Rear window forced", re
         "others": [Other("weak", 64.2, 1)], "person": Person("W1", name, "METROPOLITAN", "acquisitive crime", "Sam Manager"),
         "origins": [Origin("trails.csv", FILE, k + 1) for k in range(len(trail.fixes))],
         "configuration": {"activations": "version 3, from 2026-06-01", "wearers": "version 1"},
-        "software": {"tagwatch": "0.1.0", "numpy": "2.4.6"}, "timezone": "Europe/London",
+        "software": {"tagwatch": "0.1.0", "numpy": np.__version__}, "timezone": "Europe/London",
         "dated_us": int(trail.fixes.received_s.max()) * SECOND_US,
     }  # fmt: skip
     return replace(Case(**values), **changes) if changes else Case(**values)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from engine.errors import InputError
+from ingest.file_bytes import refuse_endless_line
 
 _REREAD_LINES = 10_000
 
@@ -30,6 +31,7 @@ def lines_of(data: bytes, name: str) -> list[str]:
     """The lines of a file with their ends, without its byte order mark; InputError where it is empty or no text."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:4096].count(0) > len(data[:4096]) // 4:
         raise InputError("a binary file or text in UTF-16", place=name, expected="text in UTF-8")
+    refuse_endless_line(data, name)
     text = data.decode("utf-8-sig", "surrogateescape")
     if not text.strip("\ufeff \t\r\n"):
         raise InputError("an empty file", place=name, expected="rows of crimes")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +15,7 @@ from crime_match.crimes.police_uk import BackgroundCrime
 from crime_match.crimes.row import CrimeRow
 from crime_match.crimes.time_hints import csv_times, local_hints
 from engine.errors import InputError
+from ingest.file_bytes import gunzipped, read_file
 
 FORMS = ("moj", "csv", "police-uk")
 EXPECTED = f"a police batch (13 columns, no header), a CSV with {own_csv.EXPECTED}, or a file of data.police.uk"
@@ -106,17 +104,8 @@ def background_of(name: str, data: bytes) -> BackgroundFile:
 
 def read_bytes(path: str | Path) -> tuple[str, bytes]:
     """A file's name for messages and its bytes, gzip undone; `-` is standard input. InputError where it is not readable."""
-    name = "standard input" if str(path) == "-" else str(path)
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", place=name) from None
-    if not data.startswith(b"\x1f\x8b"):
-        return name, data
-    try:
-        return name, gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"damaged gzip: {error}", place=name) from None
+    name, data = read_file(path)
+    return name, gunzipped(name, data)
 
 
 def form_of(name: str, data: bytes) -> str:

@@ -17,6 +17,7 @@ from crime_match.crimes.csv_records import Record
 from crime_match.crimes.fault import CrimeFault, shown
 from crime_match.crimes.row import read_number
 from engine.errors import InputError
+from ingest.file_bytes import ALWAYS_BYTES, MOST_BYTES, MOST_TIMES
 
 REQUIRED = ("crime id", "month", "longitude", "latitude", "location", "crime type")
 OPTIONAL = ("reported by", "falls within", "last outcome category")
@@ -73,13 +74,25 @@ def street_files(data: bytes, place: str) -> list[tuple[str, bytes]]:
     outcomes and stops are left out. InputError where the archive is damaged or has none."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = sorted(name for name in archive.namelist() if name.endswith("-street.csv"))
-            files = [(name, archive.read(name)) for name in names]
+            found = sorted((one for one in archive.infolist() if one.filename.endswith("-street.csv")), key=_name_of)
+            _require_bounds(found, len(data), place)
+            files = [(one.filename, archive.read(one)) for one in found]
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise InputError(f"a damaged ZIP archive ({error})", place=place) from None
     if not files:
         raise InputError("a ZIP archive without a file *-street.csv", place=place, expected="the archive of data.police.uk")
     return files
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    return member.filename
+
+
+def _require_bounds(members: Sequence[zipfile.ZipInfo], n_packed: int, place: str) -> None:
+    """InputError where the members say that they become more than such files do, or lie upon each other: a bomb."""
+    n_bytes, most = sum(one.file_size for one in members), max(ALWAYS_BYTES, MOST_TIMES * n_packed)
+    if n_bytes > min(most, MOST_BYTES) or sum(one.compress_size for one in members) > n_packed:
+        raise InputError(f"its files say that they have {n_bytes:,} bytes", place=place, expected=f"at most {most:,}")
 
 
 def _crime(fields: dict[str, str]) -> BackgroundCrime:

@@ -68,9 +68,12 @@ class GroupFile:
         try:
             opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.memory_map(str(source))
             self._file = pq.ParquetFile(opened, read_dictionary=[*TEXTS])
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise self._damaged(error) from None
-        self._at = {path: k for k, path in enumerate(paths_of(LEAVES))}
+        schema, wanted = self._file.metadata.schema, paths_of(LEAVES)
+        if [schema.column(k).path for k in range(len(schema))] != wanted:
+            raise InputError("does not have the columns of an archive", place=self._name, expected=", ".join(wanted))
+        self._at = {path: k for k, path in enumerate(wanted)}
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_row_groups)
@@ -87,8 +90,10 @@ class GroupFile:
             columns = columns_of(table, names)
             if "device" in names:
                 columns["device"], devices = codes_of(table["device"])
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise self._damaged(error) from None
+        if "device" in names and not _are_within(columns["device"], 0, len(devices) - 1):
+            raise InputError("a row without a device", place=self._name, expected="a device in each row")
         return Group(devices, columns)
 
     def all(self, names: Collection[str]) -> Iterator[Group]:
@@ -99,18 +104,26 @@ class GroupFile:
         row_group = self._file.metadata.row_group(group)
         if span != Span():
             found = row_group.column(self._at["time"]).statistics
+            if found is None or not found.has_min_max:
+                return True
             if not span.meets(from_datetime(found.min), from_datetime(found.max)):
                 return False
         if box_e7 is None:
             return True
         for path, edges in (("geometry.x", box_e7[::2]), ("geometry.y", box_e7[1::2])):
             found = row_group.column(self._at[path]).statistics
+            if found is None or not found.has_min_max:
+                return True
             if found.max < (edges[0] - 0.5) / 1e7 or found.min > (edges[1] + 0.5) / 1e7:
                 return False
         return True
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"cannot be read: {str(error).splitlines()[0][:120]}", place=self._name)
+        return InputError(f"cannot be read: {(str(error).splitlines() or [''])[0][:120]}", place=self._name)
+
+
+def _are_within(column: NDArray[Any], least: int, most: int) -> bool:
+    return not len(column) or bool(least <= column.min() and column.max() <= most)
 
 
 def is_archived(source: str | Path | bytes) -> bool:
@@ -118,7 +131,7 @@ def is_archived(source: str | Path | bytes) -> bool:
     try:
         opened = pa.BufferReader(source) if isinstance(source, bytes) else str(source)
         return bool(pq.read_metadata(opened).created_by == CREATED_BY)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return False
 
 

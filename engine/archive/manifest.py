@@ -15,6 +15,7 @@ from engine.times import from_datetime
 NAME = "manifest.json"
 FORMAT, VERSION = "tagwatch archive", 1
 _OWN_HASH = re.compile(rb'("sha256": ")([0-9a-f]{64})("\n\}\n)\Z')
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _BLANK = "0" * 64
 
 
@@ -118,7 +119,7 @@ def read_manifest(folder: Path) -> Manifest:
         found = msgspec.json.decode(data, type=Manifest)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", place=str(path), expected="an archive") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"damaged: {error}", place=str(path), expected="the manifest of an archive") from None
     if found.format != FORMAT or found.version != VERSION:
         told = f"{found.format} {found.version}"
@@ -129,7 +130,29 @@ def read_manifest(folder: Path) -> Manifest:
         or hashlib.sha256(_OWN_HASH.sub(rb"\g<1>" + _BLANK.encode() + rb"\g<3>", data)).hexdigest() != own[2].decode()
     ):
         raise InputError("has been changed since it was written: its own hash is another", place=str(path))
+    _require_form(found, path)
     return found
+
+
+def _require_form(found: Manifest, path: Path) -> None:
+    """InputError where a manifest, whose hash anybody can compute, names other files than an archive has, or times that are
+    none: an archive may be a stranger's, and its files are read, moved and taken away by these names."""
+    paths = [(file.path, rf"day={day.day}/fixes(-\d+)?\.parquet") for day in found.days for file in day.files]
+    paths += [(table.path, r"[a-z]+\.csv") for table in (found.events, found.activations) if table]
+    wrong = [name for name, form in paths if not re.fullmatch(form, name, re.ASCII)]
+    wrong += [day.day for day in found.days if not _DAY.fullmatch(day.day) or not day.files]
+    wrong += [file.path for file in found.files if len(file.box_e7) != 4 or not _are_instants(file.first, file.last)]
+    wrong += [name for name, told in found.devices.items() if not _are_instants(told.first, told.last)]
+    if wrong or len({name for name, _ in paths}) != len(paths):
+        raise InputError("tells of a file, a day or a time that no archive has", place=str(path), field="path",
+                         value=wrong[0] if wrong else paths[-1][0], expected="as an export writes it")  # fmt: skip
+
+
+def _are_instants(*texts: str) -> bool:
+    try:
+        return all(isinstance(instant_of(text), int) for text in texts)
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def instant_of(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import heapq
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -39,8 +40,23 @@ def write_events(folder: Path, events: Iterable[DeviceEvent]) -> Table:
 
 def read_events(path: Path) -> Iterator[DeviceEvent]:
     """The events of an archive's file, one at a time."""
-    for device, time, kind, value, received in _rows(path, _EVENT):
-        yield DeviceEvent(device, instant_of(time), kind, value, instant_of(received) // SECOND_US)
+    for row in _rows(path, _EVENT):
+        with _told(path, row):
+            event = _event(*row)
+        yield event
+
+
+def _event(device: str, time: str, kind: str, value: str, received: str) -> DeviceEvent:
+    return DeviceEvent(device, instant_of(time), kind, value, instant_of(received) // SECOND_US)
+
+
+@contextmanager
+def _told(path: Path, row: list[str]) -> Iterator[None]:
+    """What a row holds that is no time or number, as an InputError: the file may be a stranger's."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"a row cannot be read: {error}", place=str(path), field="row", value=row) from None
 
 
 def write_activations(folder: Path, activations: Activations) -> Table:
@@ -54,11 +70,14 @@ def write_activations(folder: Path, activations: Activations) -> Table:
 
 def read_activations(path: Path) -> Activations:
     """The activations of an archive's file."""
-    return Activations(
-        Activation(device, wearer, instant_of(since), instant_of(until) if until else FOREVER_US, float(percentile),
-                   int(fix_s), int(upload_s), int(grace_s), model)
-        for device, wearer, since, until, percentile, fix_s, upload_s, grace_s, model in _rows(path, _ACTIVATION)
-    )  # fmt: skip
+    found = []
+    for row in _rows(path, _ACTIVATION):
+        with _told(path, row):
+            device, wearer, since, until, percentile, fix_s, upload_s, grace_s, model = row
+            to_us = instant_of(until) if until else FOREVER_US
+            plan = float(percentile), int(fix_s), int(upload_s), int(grace_s)
+            found.append(Activation(device, wearer, instant_of(since), to_us, *plan, model))
+    return Activations(found)
 
 
 def joined(old: Activations, new: Activations) -> Activations:

@@ -42,14 +42,19 @@ class DeviceEvents(Devices):
         )  # fmt: skip
         return {events[k - 1] for (k,) in rows}
 
-    def read_events(self, *, to_us: int | None = None, devices: Sequence[str] | None = None) -> list[DeviceEvent]:
-        """Device events up to an instant, of these devices (all where None), oldest first."""
+    def read_events(
+        self, *, from_us: int | None = None, to_us: int | None = None, devices: Sequence[str] | None = None
+    ) -> list[DeviceEvent]:  # fmt: skip
+        """Device events in [from_us, to_us] of these devices (all where None), oldest first."""
         rows = self.connection.execute(
             "SELECT d.name, (extract(epoch FROM e.time) * 1000000)::bigint, e.kind, e.value,"
             " floor(extract(epoch FROM e.received))::bigint FROM device_event e JOIN device d USING (device_id)"
-            " WHERE (%s::timestamptz IS NULL OR e.time <= %s) AND (%s::text[] IS NULL OR d.name = ANY(%s))"
+            " WHERE (%s::timestamptz IS NULL OR e.time >= %s)"
+            " AND (%s::timestamptz IS NULL OR e.time <= %s) AND (%s::text[] IS NULL OR d.name = ANY(%s))"
             " ORDER BY e.time, d.name, e.kind, e.value",
-            [None if to_us is None else to_datetime(to_us)] * 2 + [None if devices is None else list(devices)] * 2,
+            [None if from_us is None else to_datetime(from_us)] * 2
+            + [None if to_us is None else to_datetime(to_us)] * 2
+            + [None if devices is None else list(devices)] * 2,
         )
         return [DeviceEvent(*row) for row in rows]
 

@@ -44,7 +44,7 @@ class Devices:
         self.connection.execute(
             "INSERT INTO device_sequence (device_id, since, until, beyond)"
             " SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::text[])"
-            " ON CONFLICT (device_id) DO UPDATE SET until = EXCLUDED.until, beyond = EXCLUDED.beyond",
+            " ON CONFLICT (device_id) DO UPDATE SET since = EXCLUDED.since, until = EXCLUDED.until, beyond = EXCLUDED.beyond",
             [
                 [*self.ids_of(tuple(sequences))],
                 [since for since, _, _ in sequences.values()],

@@ -61,6 +61,12 @@ class Hours:
         return len(self.hour_s)
 
 
+def summarised(connection: Connection) -> tuple[int, int]:
+    """Until when hours are trusted [s UTC], and how many summaries are to be made again."""
+    row = connection.execute("SELECT until_s, (SELECT count(*) FROM fix_hour_stale) FROM fix_writer").fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
 class HourSummaries:
     """The summaries in the database: a continuous aggregate where the server has them, else a table."""
 

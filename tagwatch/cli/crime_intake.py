@@ -51,14 +51,9 @@ def _form_of(file: str) -> str:
 
 def _bytes_of(file: str) -> bytes:
     """A file as it is, packed or not: what its hash is taken of."""
-    from pathlib import Path
+    from ingest.file_bytes import read_file
 
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as fault:
-        raise InputError(f"cannot be read: {fault.strerror}", place=file) from None
+    return read_file(file)[1]
 
 
 def _put_back(file: str, data: bytes) -> None:

@@ -9,12 +9,16 @@ import typer
 
 from engine.errors import InputError, StoreError, TagwatchError, UnreachableError
 from tagwatch.cli import (
+    about,
     archive,
     audit,
+    backup,
+    broker,
     configure,
     crimes,
     deliver,
     disclose,
+    doctor,
     evidence,
     handle,
     match,
@@ -22,6 +26,7 @@ from tagwatch.cli import (
     question,
     retention,
     review,
+    roles,
     runs,
     serve,
     trails,
@@ -32,6 +37,7 @@ app = typer.Typer(
     name="tagwatch", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Watch GPS tags: exclusion zones, curfews, alerts, and who was near a crime.",
 )  # fmt: skip
+app.callback(invoke_without_command=True)(about.about)
 app.command()(serve.demo)
 app.command()(serve.run)
 app.command()(trails.replay)
@@ -56,8 +62,12 @@ app.add_typer(retention.retention, name="retention")
 app.add_typer(retention.hold, name="hold")
 app.command()(retention.erase)
 app.add_typer(archive.archive, name="archive")
+operate.db.command("roles")(roles.roles)
 app.add_typer(operate.db, name="db")
-app.command()(operate.doctor)
+app.add_typer(broker.broker, name="broker")
+app.add_typer(backup.backup, name="backup")
+app.command()(backup.restore)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

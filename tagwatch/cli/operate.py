@@ -1,13 +1,11 @@
-"""Commands of operations: the database's schema, and the doctor."""
+"""Commands of operations: the database's schema, its upkeep, and how it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from engine.errors import StoreError, TagwatchError
 from tagwatch.cli.options import Config, say
 
 db = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date, and say how it is.")
@@ -120,82 +118,3 @@ def status(config: Config = None) -> None:
     print(json.dumps(told))
     if missing:
         raise typer.Exit(1)
-
-
-def doctor(config: Config = None) -> None:
-    """Look at everything the service needs and say what is wrong and what to do; exit code 1 where something is."""
-    faults = 0
-    for name, examine in (
-        ("kernels", _kernels), ("settings", lambda: _settings(config)), ("database", lambda: _database(config)),
-        ("broker", lambda: _broker(config)), ("raw log", lambda: _raw_log(config)),
-    ):  # fmt: skip
-        faults += _told(name, examine)
-    if faults:
-        raise typer.Exit(1)
-
-
-def _told(name: str, examine: Callable[[], str]) -> int:
-    try:
-        print(f"ok     {name}: {examine()}")
-    except (TagwatchError, OSError) as fault:
-        print(f"FAULT  {name}: {fault}")
-        return 1
-    return 0
-
-
-def _kernels() -> str:
-    import time
-
-    from tagwatch.warm import warm
-
-    started = time.perf_counter()
-    warm()
-    return f"compiled and ready in {time.perf_counter() - started:.1f} s"
-
-
-def _settings(config: Any) -> str:
-    from tagwatch.settings import read_settings
-
-    read_settings(config)
-    return str(config or "tagwatch.toml")
-
-
-def _database(config: Any) -> str:
-    from engine import database
-    from tagwatch.session import SCHEMAS
-    from tagwatch.settings import read_settings
-
-    with database.connect(read_settings(config).database.url, 3.0) as connection:
-        told = database.server(connection)
-        database.require_schema(connection, SCHEMAS)
-    extension = f"TimescaleDB {told['timescaledb']}" if told["timescaledb"] else "without TimescaleDB (plain tables)"
-    return f"PostgreSQL {told['postgresql']}, {extension}"
-
-
-def _broker(config: Any) -> str:
-    from ingest.mqtt_link import Link
-    from tagwatch.settings import read_settings
-
-    broker = read_settings(config).broker
-    probe = Link(broker.url, f"{broker.client_id}-doctor", broker.protocol, persistent=False, cafile=broker.cafile)
-    try:
-        probe.connect(3.0)
-        return f"{broker.url.rpartition('@')[2]}, MQTT {probe.protocol}"
-    finally:
-        probe.close()
-
-
-def _raw_log(config: Any) -> str:
-    from ingest.raw_verify import verify
-    from tagwatch.settings import read_settings
-
-    folder = read_settings(config).raw_log.folder
-    if not folder.exists():
-        return f"{folder} is not there yet; the service makes it"
-    found = verify(folder)
-    if found.faults:
-        raise StoreError(f"{folder}: {len(found.faults)} faults in the chain, the first: {found.faults[0]}")
-    roots = f"{found.n_rooted} days have a root, {found.n_signed} of them signed"
-    lacking = f", {len(found.unrooted)} closed days have none" if found.unrooted else ""
-    erased = f"; {found.n_erased:,} erased by order, {found.n_partly:,} of them in part" if found.n_erased else ""
-    return f"{folder}: {found.n_messages:,} messages, the chain holds; {roots}{lacking}{erased}"

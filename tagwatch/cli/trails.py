@@ -231,16 +231,21 @@ def publish(
     speedup: Annotated[float | None, typer.Option(help="So many times as fast as it happened")] = None,
     batch: Annotated[int, typer.Option(help="Fixes of a device in one message")] = 1,
     events: Events = None, tz: Tz = None, skip_bad: SkipBad = False,
+    cafile: Annotated[str | None, typer.Option("--cafile", help="PEM: trust these authorities only")] = None,
+    certfile: Annotated[str | None, typer.Option("--certfile", help="PEM: the tag's certificate")] = None,
+    keyfile: Annotated[str | None, typer.Option("--keyfile", help="PEM: its key")] = None,
 ) -> None:  # fmt: skip
     """Play trails over MQTT as tags would: QoS 1, in order of arrival, kept until Tagwatch says they are stored."""
     import msgspec
 
+    from ingest.broker_trust import Trust
     from ingest.event_files import read_events
     from tagwatch.publish import publish as play
 
     fixes = read_fixes(trail, tz, skip_bad)
     noticed = read_events(events, zone_of(tz)) if events else []
-    done = play(fixes, broker, rate=rate, speedup=speedup, batch=batch, events=noticed)
+    trust = Trust(cafile, certfile, keyfile)
+    done = play(fixes, broker, rate=rate, speedup=speedup, batch=batch, events=noticed, trust=trust)
     print(msgspec.json.encode(done._asdict()).decode())
     if done.unstored:
         say(f"tagwatch: {done.unstored} fixes or events were never said to be stored")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,6 +23,7 @@ from tagwatch.console.managers import routes as managers
 from tagwatch.console.office import Here, Office
 from tagwatch.console.operators import routes as operators
 from tagwatch.console.safety import SafetyHeaders
+from tagwatch.health.part import Part, answer
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST = (
@@ -68,16 +69,25 @@ def first(caller: Annotated[Caller, needs("own account")]) -> Response:
 
 
 @router.get("/health/live")
-def live() -> PlainTextResponse:
-    """Whether the server runs."""
-    return PlainTextResponse("live")
+def live(office: Here) -> Response:
+    """Whether the server runs, and the service beside it shows signs of life."""
+    if office.examiner is None:
+        return PlainTextResponse("live")
+    return _health("live", office.examiner.live())
 
 
 @router.get("/health/ready")
-def ready(request: Request, office: Here) -> PlainTextResponse:
-    """Whether it can answer: the database is there and has its tables."""
+def ready(office: Here) -> Response:
+    """Whether it can answer: the database is there and has its tables; of a service beside it, whether every part is well."""
+    if office.examiner is not None:
+        return _health("ready", office.examiner.ready())
     query = "SELECT to_regclass('alert_version') IS NOT NULL AND to_regclass('audit_entry') IS NOT NULL"
     with office.database.reading() as connection:
         row = connection.execute(query).fetchone()
     there = bool(row and row[0])
     return PlainTextResponse("ready" if there else "the database has no tables yet", 200 if there else 503)
+
+
+def _health(name: str, parts: list[Part]) -> Response:
+    status, body = answer(name, parts)
+    return Response(body, status, media_type="application/json")

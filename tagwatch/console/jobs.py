@@ -110,7 +110,7 @@ class Jobs:
         except TagwatchError as fault:
             job.text, job.state = str(fault), "failed"
         except Exception as fault:  # the page tells that it failed; what exactly is in the log, without names or places
-            log.error("job failed", kind=job.kind, fault=type(fault).__name__)
+            log.error("job failed", kind=job.kind, fault=fault)
             job.text, job.state = (
                 "It failed for a reason that is not yours; it was noted for who runs this system.",
                 "failed",

@@ -15,6 +15,7 @@ from tagwatch.access.people import People
 from tagwatch.console.caller import Caller
 from tagwatch.console.database import Database
 from tagwatch.console.jobs import Jobs
+from tagwatch.health.examiner import Examiner
 from tagwatch.settings import Settings
 
 Thing = TypeVar("Thing")
@@ -24,7 +25,10 @@ Feed = Callable[[], dict[str, Any]]
 
 @dataclass
 class Office:
-    """`clock` is the centre's time (in the demo that of the town); who signs in and what is audited goes by `wall`."""
+    """`clock` is the centre's time (in the demo that of the town); who signs in and what is audited goes by `wall`.
+
+    `examiner` knows the health of the service in this process, where there is one.
+    """
 
     database: Database
     settings: Settings
@@ -32,6 +36,7 @@ class Office:
     wall: Clock = system_clock
     feed: Feed = dict
     scene: Mapping[str, Any] = field(default_factory=dict)
+    examiner: Examiner | None = None
     people: People = field(default_factory=People)
     jobs: Jobs = field(default_factory=Jobs)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from engine.errors import UnreachableError
+from tagwatch.console.patience import PatientProtocol
 
 _START_S, _STOP_S = 10.0, 10.0
 
@@ -24,19 +25,20 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
-    """Serve the app on 127.0.0.1 (port 0: a free one) until the block ends; yields its address.
+def serve(app: FastAPI, port: int = 0, listen: str = "127.0.0.1") -> Iterator[str]:
+    """Serve the app on an address of this machine (port 0: a free one) until the block ends; yields its address.
 
     UnreachableError where the port is taken. Access is not logged: paths tell who is looked at.
     """
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", access_log=False, timeout_graceful_shutdown=3, ws="none"
-    )
+        app, host=listen, port=port, log_level="error", access_log=False, timeout_graceful_shutdown=3, ws="none",
+        log_config=None, http=PatientProtocol,
+    )  # fmt: skip
     server = _Server(config)
     thread = threading.Thread(target=_run, args=(server,), name="console", daemon=True)
     thread.start()
     try:
-        yield _address(server, thread, port)
+        yield _address(server, thread, port, listen)
     finally:
         app.state.office.stopping.set()
         server.should_exit = True
@@ -50,10 +52,11 @@ def _run(server: uvicorn.Server) -> None:
         return
 
 
-def _address(server: uvicorn.Server, thread: threading.Thread, port: int) -> str:
+def _address(server: uvicorn.Server, thread: threading.Thread, port: int, listen: str) -> str:
     give_up = time.monotonic() + _START_S
     while not server.started:
         if not thread.is_alive() or time.monotonic() >= give_up:
-            raise UnreachableError(f"the console cannot be served on 127.0.0.1:{port}: is the port taken?")
+            raise UnreachableError(f"the console cannot be served on {listen}:{port}: is the port taken?")
         time.sleep(0.01)
-    return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    shown = f"[{listen}]" if ":" in listen else listen
+    return f"http://{shown}:{server.servers[0].sockets[0].getsockname()[1]}"

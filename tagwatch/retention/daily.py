@@ -17,11 +17,15 @@ log = structlog.get_logger("tagwatch.retention")
 
 
 class Daily:
-    """Runs the policy once a day: a work of upkeep. At the service's start the last run that was due is caught up on."""
+    """Runs the policy once a day: a work of upkeep; `done_us`: when it did so last [us UTC], 0 for not yet.
+
+    At the service's start the last run that was due is caught up on.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._day: int | None = None
+        self.done_us = 0
 
     def __call__(self, connection: Connection, now_us: int) -> None:
         """Do it where a day's hour has come; nearly free where it has not. What fails is tried again the next time."""
@@ -31,7 +35,8 @@ class Daily:
         try:
             receipt = run_policy(connection, self._settings, now_us)
         except StoreError as fault:  # somebody carries out an order: the next turn is soon
-            log.warning("retention waits", why=str(fault))
+            log.warning("retention waits", why=fault)
             return
-        self._day = day
-        log.info("retention run", state=receipt.state, number=receipt.number, erased=receipt.told.get("erased", {}))
+        self._day, self.done_us = day, now_us
+        erased = receipt.told.get("erased", {})
+        log.info("retention run", state=receipt.state, number=receipt.number, erased=sum(erased.values()))

@@ -105,6 +105,20 @@ def _enter(connection: Connection, asked: tuple[Any, ...], ordered_by: str, now_
     return _order(row)
 
 
+def enter_again(connection: Connection, order: Order) -> None:
+    """Keep an order that this database has lost, under its number, with everything still to do. Where it knows it, and where
+    another order has its number meanwhile, it stays as it is."""
+    connection.execute(
+        "INSERT INTO erasure (number, wearer, from_time, to_time, kinds, reason, order_ref, ordered_by, ordered_at, state)"
+        " OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'begun') ON CONFLICT (number) DO NOTHING",
+        [order.number, order.wearer, None if order.from_us is None else to_datetime(order.from_us), to_datetime(order.to_us),
+         list(order.kinds), order.reason, order.reference, order.ordered_by, to_datetime(order.ordered_us)],
+    )  # fmt: skip
+    connection.execute(
+        "SELECT setval(pg_get_serial_sequence('erasure', 'number'), greatest((SELECT max(number) FROM erasure), 1))"
+    )
+
+
 def one(connection: Connection, number: int) -> Order:
     """The order of this number, which there is."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM erasure WHERE number = %s".encode(), [number]).fetchone()

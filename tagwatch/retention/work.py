@@ -16,7 +16,7 @@ from engine.database import Connection
 from engine.times import EARLIEST_US, to_iso
 from tagwatch.access import audit
 from tagwatch.retention import holds as hold_store
-from tagwatch.retention import orders, places
+from tagwatch.retention import journal, orders, places
 from tagwatch.retention.holds import Holds
 from tagwatch.retention.horizon import Horizon, close, horizon_after
 from tagwatch.retention.orders import Order
@@ -100,6 +100,7 @@ def resume(connection: Connection, settings: Settings, actor: Actor, now_us: int
 
 def carry_out(connection: Connection, settings: Settings, entered: Order, actor: Actor, now_us: int) -> Receipt:
     """Do all steps of an order, done ones too; returns the receipt. Within `orders.alone`."""
+    journal.note(settings.raw_log.folder, entered)
     target = _steps(connection, settings, entered, now_us)
     with connection.transaction():
         left = plan_of(connection, entered, target, settings.raw_log.folder)

@@ -25,6 +25,7 @@ from ingest.raw_log import RawLog
 from ingest.raw_verify import verify
 from tagwatch import configuration
 from tagwatch.access import audit
+from tagwatch.counts import Counts
 from tagwatch.embedded import embedded_database
 from tagwatch.retention import holds, orders, places
 from tagwatch.retention.horizon import read_horizons
@@ -34,7 +35,7 @@ from tagwatch.retention.term_store import SetTerm, set_term
 from tagwatch.retention.terms import read_term
 from tagwatch.retention.work import STEPS, Actor, carry_out, order
 from tagwatch.service import initialise, ledger_content
-from tagwatch.session import Counts, Session
+from tagwatch.session import Session
 from tagwatch.settings import Database, Settings, Terms
 from tagwatch.settings import RawLog as RawLogSettings
 from tagwatch.settings import Retention as RetentionSettings

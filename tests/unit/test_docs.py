@@ -13,9 +13,12 @@ import typer
 from pydantic import BaseModel
 
 from alerts.alert import GRADES
+from alerts.guidance import GUIDANCE
 from engine.events import EVENT_KINDS
 from engine.flags import FLAG_NAMES
 from tagwatch.cli.main import app
+from tagwatch.log.events import EVENTS
+from tagwatch.metrics.codes import REASONS
 from tagwatch.settings import Settings
 
 HOME = Path(__file__).resolve().parents[2]
@@ -25,7 +28,7 @@ ROOMS = ("engine", "ingest", "geofence", "alerts", "crime_match", "tagwatch")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN = re.compile(r"`([^`\n]+)`")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
+_OPTION = re.compile(r"(?<!\S)--[a-z][a-z0-9-]*")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -71,12 +74,12 @@ def anchors_of(text: str) -> set[str]:
 
 
 def test_every_command_is_told() -> None:
-    told = {command_of(line) for line in typed(text_of("docs/operations.md"))}
+    told = {command_of(line) for line in typed(text_of("docs/commands.md"))}
     assert not sorted(set(commands()) - told)
 
 
 def test_every_option_is_told_with_its_command() -> None:
-    rows = [line for line in text_of("docs/operations.md").splitlines() if line.startswith("| `tagwatch ")]
+    rows = [line for line in text_of("docs/commands.md").splitlines() if line.startswith("| `tagwatch ")]
     for name, options in commands().items():
         grouped = len(name.split()) == 3  # the commands of a group share their options
         told = " ".join(row for row in rows if grouped or any(command_of(span) == name for span in _SPAN.findall(row)))
@@ -94,8 +97,8 @@ def test_every_command_line_exists_with_its_options(path: Path) -> None:
         assert not unknown, f"{line}: {sorted(unknown)}"
 
 
-def test_every_option_told_in_operations_exists() -> None:
-    for line in text_of("docs/operations.md").splitlines():
+def test_every_option_told_of_a_command_exists() -> None:
+    for line in text_of("docs/commands.md").splitlines():
         names = [name for span in _SPAN.findall(line) if span.startswith("tagwatch ") and (name := command_of(span))]
         if not line.startswith("| `tagwatch ") or not names:
             continue
@@ -152,3 +155,17 @@ def test_the_readme_is_short_and_the_changelog_knows_the_version() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     assert f"## [{version}]" in text_of("CHANGELOG.md")
     assert len(text_of("README.md").splitlines()) <= 120
+
+
+def test_the_runbook_tells_every_alarm_code_metric_reason_and_rule() -> None:
+    runbook = text_of("docs/operations.md")
+    rules = text_of("deploy/prometheus/tagwatch.rules.yaml")
+    alarms = set(re.findall(r"alert: (\w+)", rules))
+    assert alarms
+    assert not [name for name in alarms if f"| `{name}` |" not in runbook]
+    metrics = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\btagwatch_[a-z_]+\b", rules)}
+    assert not [name for name in metrics if f"| `{name}` |" not in runbook]
+    assert not [words for words, event in EVENTS.items() if f"| `{event.code}` | {words} | {event.advice} |" not in runbook]
+    assert not [why for why in REASONS if not why.startswith(("missing_", "bad_")) and f"`{why}`" not in runbook]
+    for rule, told in GUIDANCE.items():
+        assert f"| `{rule}` | {GRADES[rule]} | {told.cause} | {told.action} |" in runbook

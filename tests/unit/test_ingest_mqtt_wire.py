@@ -92,6 +92,7 @@ def test_connect_is_what_paho_sends(version: int, user: str, password: str) -> N
 
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval, properties.ReceiveMaximum = wire.FOR_EVER_S, wire.RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = wire.MOST_BYTES
         client._connect_properties, client._clean_start = properties, False
     sent: list[bytes] = []
     client._packet_queue = lambda command, packet, *_: sent.append(bytes(packet))  # type: ignore[assignment,func-returns-value]

@@ -97,7 +97,7 @@ class Hub:
                     connection.autocommit = True
                     self._follow(connection)
             except (psycopg.Error, TagwatchError) as fault:
-                log.warning("the feed is without its database", fault=type(fault).__name__)
+                log.warning("the feed is without its database", fault=fault)
                 self.office.stopping.wait(_RETRY_S)
             except RuntimeError:  # the loop is closed: the server is gone
                 return
@@ -136,7 +136,7 @@ class Hub:
             except psycopg.OperationalError:
                 raise
             except Exception as fault:  # whatever is wrong with one row, that something changed is told all the same
-                log.error("a row could not be told", fault=type(fault).__name__)
+                log.error("a row could not be told", fault=fault)
         return [_frame(change, rows.get(change.alert_id)) for change in found]
 
     def _rows(self, connection: Connection, identifiers: set[str]) -> dict[str, dict[str, Any]]:

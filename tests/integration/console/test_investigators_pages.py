@@ -84,7 +84,7 @@ def test_a_place_taken_from_the_map_and_faults_that_lead_to_their_fields(visit: 
     page.fill("#from", "29/03/2026 01:30")
     page.click("button:has-text('Who was near')")
     page.wait_for_selector(".govuk-error-summary")
-    assert page.evaluate("document.activeElement.className").startswith("govuk-error-summary")
+    page.wait_for_function("document.activeElement.className.startsWith('govuk-error-summary')")
     assert violations(page) == []
     page.click(".govuk-error-summary a >> nth=0")
     assert page.evaluate("document.activeElement.id") == "from"
