@@ -12,12 +12,12 @@ from statistics import median
 
 from benchmarks.bench_service import count_acknowledged, settings_of, single_fixes
 from benchmarks.live import Place, Run, Shared, Stopwatch, refresh_as_often_as, run
+from tagwatch.counts import Counts
 from tagwatch.embedded import embedded_database, free_port
 from tagwatch.health.examiner import examined
 from tagwatch.metrics.delivered import Delivered
 from tagwatch.metrics.listener import listening
 from tagwatch.service import Service, initialise
-from tagwatch.session import Session
 from tagwatch.settings import Metrics, Settings
 
 SCRAPED_EVERY_S = 1.0  # Prometheus does it every 15
@@ -31,7 +31,7 @@ def observed_service(place: Place, shared: Shared) -> None:
 
 def unobserved_service(place: Place, shared: Shared) -> None:
     """The same without histograms, examiner and listener."""
-    Session._measure = lambda *_: None  # type: ignore[method-assign, assignment]
+    Counts._measure = lambda *_: None  # type: ignore[method-assign, assignment]
     _serve(settings_of(place), place, shared, is_observed=False)
 
 

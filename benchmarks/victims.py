@@ -38,7 +38,23 @@ class Victim(Protocol):
         """End it by SIGTERM; returns its exit code."""
 
 
-class Mosquitto:
+class OwnProcess:
+    """What is told of a victim that is one process of ours."""
+
+    _process: subprocess.Popen[bytes] | None
+
+    @property
+    def pid(self) -> int:
+        """Of its process, 0 before the first."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+
+class Mosquitto(OwnProcess):
     """A broker with a persistent store in a folder; autosave as Mosquitto has it: every 1,800 s and at a clean end."""
 
     name = "broker"
@@ -66,17 +82,12 @@ class Mosquitto:
         """See `Victim`."""
         _end(self._process, signal.SIGKILL)
 
-    @property
-    def pid(self) -> int:
-        """Of its process, 0 before the first."""
-        return self._process.pid if self._process else 0
-
     def stop(self) -> int:
         """See `Victim`; the queue is saved."""
         return _end(self._process, signal.SIGTERM)
 
 
-class Postgres:
+class Postgres(OwnProcess):
     """The embedded PostgreSQL with its own default settings, over one data directory."""
 
     name = "database"
@@ -123,11 +134,6 @@ class Postgres:
         """See `Victim`: SIGINT, the fast shutdown, which does not wait for connections to be closed."""
         return _end(self._process, signal.SIGINT)
 
-    @property
-    def pid(self) -> int:
-        """Of the postmaster, 0 before the first."""
-        return self._process.pid if self._process else 0
-
     def durability(self) -> dict[str, str]:
         """The settings that say when a commit is on the disk."""
         with psycopg.connect(self.url) as connection:
@@ -141,7 +147,7 @@ class Postgres:
         return True
 
 
-class ServiceProcess:
+class ServiceProcess(OwnProcess):
     """`tagwatch run` in a process of its own; every life writes a log of its own."""
 
     name = "service"
@@ -181,16 +187,6 @@ class ServiceProcess:
         if not self.running:
             raise RuntimeError(f"the service ended by itself: {self.log[-2000:]}")
         self.ready_s.append(time.monotonic() - self._started_s)
-
-    @property
-    def pid(self) -> int:
-        """Of its process, 0 before the first."""
-        return self._process.pid if self._process else 0
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:

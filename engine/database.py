@@ -48,6 +48,14 @@ def connect(url: str, wait_s: float = 30.0) -> Connection:
             time.sleep(min(1.0, max(0.0, give_up - time.monotonic())))
 
 
+def connect_to_watch(url: str, name: str, options: str) -> Connection:
+    """A connection for one who watches and must not wait: without transactions, tried once, lost after 3 s without an answer.
+    `options` come after OPTIONS; psycopg.Error where it cannot be had."""
+    given = {**GIVEN, "keepalives_idle": 5, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 3000}
+    given |= {"options": f"{OPTIONS} {options}", "application_name": f"tagwatch {name}", "connect_timeout": 2}
+    return psycopg.connect(url, autocommit=True, **given)
+
+
 def _check(url: str) -> None:
     try:
         fields = psycopg.conninfo.conninfo_to_dict(url)

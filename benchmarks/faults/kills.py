@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import psycopg
@@ -69,16 +71,7 @@ class KillOneBackend(Fault):
 
     def produce(self, stand: Stand) -> None:
         """See `Fault`."""
-        import os
-        import signal
-
-        with psycopg.connect(stand.url, autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                " ORDER BY backend_start LIMIT 1"
-            ).fetchone()
-        assert row is not None
-        os.kill(row[0], signal.SIGKILL)
+        os.kill(stand.session_backend(), signal.SIGKILL)
         time.sleep(0.2)
 
 

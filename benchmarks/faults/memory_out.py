@@ -88,13 +88,7 @@ class BackendOutOfMemory(OutOfMemory):
     how = "the kernel's OOM kill of the service's backend, in a control group that is full; PostgreSQL recovers by itself"
 
     def _victim(self, stand: Stand) -> int:
-        with psycopg.connect(stand.url, autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                " ORDER BY backend_start LIMIT 1"
-            ).fetchone()
-        assert row is not None
-        return int(row[0])
+        return stand.session_backend()
 
 
 class NoMoreMemory(Fault):

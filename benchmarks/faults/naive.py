@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.victims import ROOT, until
+from benchmarks.victims import ROOT, OwnProcess, until
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS naive_fix (device text, time text, lat float, lon float, PRIMARY KEY (device, time));
@@ -115,7 +115,7 @@ class Naive:
                 time.sleep(pause_s)
 
 
-class NaiveProcess:
+class NaiveProcess(OwnProcess):
     """The naive service as a `Victim`, under a supervisor that starts it again a second after it ended by itself."""
 
     name = "naive service"
@@ -131,16 +131,6 @@ class NaiveProcess:
         self._lock, self._is_wanted = threading.Lock(), False
         self.n_failures = 0
         threading.Thread(target=self._supervise, daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """Of its process, 0 before the first."""
-        return self._process.pid if self._process else 0
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """See `Victim`."""

@@ -93,6 +93,16 @@ class Stand:
             with self.network.within({"broker": "broker", "database": "database"}.get(victim.name, "service")):
                 victim.start()
 
+    def session_backend(self) -> int:
+        """The process of the database that serves the service's session: the oldest connection."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                " ORDER BY backend_start LIMIT 1"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def take_over(self) -> float:
         """When the last fault was over [s, monotonic]: now where it was not said."""
         over_s, self._over_s = self._over_s, None

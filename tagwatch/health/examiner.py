@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 STALE_S = 5.0
 """Findings older than this are none: the examiner itself is held up, by a database that does not answer for example."""
-CONNECTION: dict[str, Any] = {"connect_timeout": 2, "tcp_user_timeout": 3000, "keepalives_idle": 5, "keepalives_interval": 1,
-              "keepalives_count": 3, "application_name": "tagwatch health"}  # fmt: skip
-OPTIONS = database.OPTIONS + " -c statement_timeout=2000 -c lock_timeout=1000"
+OPTIONS = "-c statement_timeout=2000 -c lock_timeout=1000"
 _HAS_TABLES = "SELECT to_regclass('alert_version') IS NOT NULL AND to_regclass('audit_entry') IS NOT NULL"
 
 log: Any = structlog.get_logger("tagwatch.health")
@@ -88,9 +86,7 @@ class Examiner:
     def _look_at_database(self) -> Part:
         began_s = time.monotonic()
         if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, prepare_threshold=None, options=OPTIONS, **CONNECTION
-            )
+            self._connection = database.connect_to_watch(self._url, "health", OPTIONS)
         row = self._connection.execute(_HAS_TABLES).fetchone()
         took_s = time.monotonic() - began_s
         self.clock.look(self._connection)

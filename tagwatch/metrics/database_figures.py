@@ -26,7 +26,7 @@ RESTS = 20
 OLD_S = 120.0
 """Figures that are older are not told any more."""
 WINDOWS_US = {"10m": 10 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US}
-OPTIONS = database.OPTIONS + " -c statement_timeout=2000 -c default_transaction_read_only=on"
+OPTIONS = "-c statement_timeout=2000 -c default_transaction_read_only=on"
 
 _SIZE = (
     "SELECT pg_database_size(current_database()),"
@@ -104,10 +104,7 @@ class DatabaseFigures:
         if self._connection is not None and self._is_broken(self._connection):  # the server was started again meanwhile
             self._let_go()
         if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, prepare_threshold=None, options=OPTIONS, connect_timeout=2,
-                tcp_user_timeout=3000, application_name="tagwatch metrics",
-            )  # fmt: skip
+            self._connection = database.connect_to_watch(self._url, "metrics", OPTIONS)
         return read_figures(self._connection, self._clock(), self._thresholds, self._stale_us)
 
     @staticmethod

@@ -52,11 +52,7 @@ ME = Actor("os:tester", "command")
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("backup")
-    for one in (folder, *folder.parents):
-        if one.name.startswith(("pytest", "backup")):
-            one.chmod(0o755)
-    with server_of(request.param, folder / "postgres") as found:
+    with server_of(request.param, tmp_path_factory.mktemp("postgres")) as found:
         yield found
 
 
@@ -189,11 +185,7 @@ def _counts():
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("plain")
-    for one in (folder, *folder.parents):
-        if one.name.startswith(("pytest", "plain")):
-            one.chmod(0o755)
-    with server_of("plain", folder / "postgres") as found:
+    with server_of("plain", tmp_path_factory.mktemp("postgres")) as found:
         yield found
 
 

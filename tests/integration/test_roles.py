@@ -41,11 +41,7 @@ APPENDED = (
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("roles")
-    for one in (folder, *folder.parents):
-        if one.name.startswith(("pytest", "roles")):
-            one.chmod(0o755)
-    with server_of(request.param, folder / "postgres") as found:
+    with server_of(request.param, tmp_path_factory.mktemp("postgres")) as found:
         yield found
 
 
