@@ -121,6 +121,15 @@ class FixStore(DeviceEvents):
         found[order] = self._received_s(_Batch(fixes.take(order), device_id[order])) < _NOT_STORED_S
         return found
 
+    def newest_us(self, time_us: int) -> int | None:
+        """When the newest fix at or before this time was taken [us UTC], None where there is none. One look a device."""
+        row = self.connection.execute(
+            "SELECT max(n.time_s) FROM device d CROSS JOIN LATERAL"
+            " (SELECT time_s FROM fix f WHERE f.device_id = d.device_id AND time_s <= %s ORDER BY time_s DESC LIMIT 1) n",
+            [time_us // SECOND_US],
+        ).fetchone()
+        return None if row is None or row[0] is None else int(row[0]) * SECOND_US
+
     def count(self) -> int:
         """How many fixes are stored."""
         row = self.connection.execute("SELECT count(*) FROM fix").fetchone()

@@ -57,6 +57,10 @@ EVENTS = {
         "UPK-FAILED", "See `fault`; it is tried every ten minutes. Where it goes on: `tagwatch doctor`, part store."
     ),
     "retention waits": Event("RET-WAITS", "Nothing, unless it goes on: an order of erasure is being carried out."),
+    "retention waits: is the clock right": Event(
+        "RET-CLOCK",
+        "No fix is younger than a week. Look at the clock; where it is right and nobody is monitored, tagwatch retention run.",
+    ),
     "retention run": Event("RET-DONE", "Nothing; `tagwatch retention show` tells what is in force."),
     "a day of the raw log has no root": Event(
         "RAW-NO-ROOT", "Run `tagwatch doctor --thorough`: it names the fault. Is the key's password in the environment?"

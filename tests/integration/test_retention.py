@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 
 from alerts.alert import from_json
 from crime_match.runs.store import Found, Line, record_making, record_run, results_of
@@ -28,6 +29,7 @@ from tagwatch.access import audit
 from tagwatch.counts import Counts
 from tagwatch.embedded import embedded_database
 from tagwatch.retention import holds, orders, places
+from tagwatch.retention.daily import Daily
 from tagwatch.retention.horizon import read_horizons
 from tagwatch.retention.orders import Request
 from tagwatch.retention.policy import plan_policy, run_policy
@@ -441,6 +443,22 @@ def test_the_policy_by_kind_basis_and_wearer(world: World) -> None:
     assert world.history() == versions
     again = run_policy(world.beside, settings, world.now_us)
     assert "fixes" not in again.told["erased"]
+
+
+def test_the_daily_run_waits_where_the_clock_is_far_ahead_of_every_fix(world: World) -> None:
+    world.put(zones=park(), wearers=[Wearer("bail", basis="bail")], activations=worn(("t1", "bail", 0, None)))
+    for day in range(10):
+        world.send("t1", [(day * 1440.0 + k, 0.0) for k in range(0, 30, 5)])
+    daily = Daily(world.settings_with(bail=Terms(positions=3)))
+    before = world.stored("t1")
+    with structlog.testing.capture_logs() as logs:
+        daily(world.beside, world.now_us + 90 * DAY_US)
+    assert [entry["event"] for entry in logs] == ["retention waits: is the clock right"]
+    assert logs[0]["offset_s"] == 90 * 86_400 + 5  # since the newest fix
+    assert (world.stored("t1"), daily.done_us) == (before, 0)
+    daily(world.beside, world.now_us + 6 * DAY_US)  # a weekend without a fix is none of that
+    assert daily.done_us == world.now_us + 6 * DAY_US
+    assert world.stored("t1") == []
 
 
 def test_alerts_and_matches_go_by_their_own_time_and_open_ones_stay(world: World) -> None:
