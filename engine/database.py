@@ -29,8 +29,9 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 """What every connection is made with. No plan is kept on the server: TimescaleDB (2.29) may keep one from before a chunk got
 rows beside its columns, and then these rows are missing from every answer of that plan."""
-RESTORING = "tagwatch.restoring"
-"""A setting of the database, there while a restore into it is under way."""
+RESTORING = "tagwatch_restoring"
+"""A schema without tables, there while a restore into this database is under way; its comment says how far that is. The owner
+of the database may make it, where a setting of the database would ask for a superuser."""
 
 
 def connect(url: str, wait_s: float = 30.0) -> Connection:
@@ -133,9 +134,9 @@ def require_restored(connection: Connection) -> None:
 
 
 def restoring(connection: Connection) -> str:
-    """What `tagwatch restore` notes of its way in the database, empty where none is under way. As of the connection's start."""
+    """What `tagwatch restore` notes of its way in the database, empty where none is under way."""
     with connection.transaction():
-        row = connection.execute(f"SELECT current_setting('{RESTORING}', true)").fetchone()
+        row = connection.execute("SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", [RESTORING]).fetchone()
     return str(row[0] or "") if row else ""
 
 

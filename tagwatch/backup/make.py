@@ -116,6 +116,7 @@ def _write(
     folder.mkdir(mode=0o700)
     with database.connect(settings.database.url) as connection:
         database.require_schema(connection, SCHEMAS)
+        database.require_restored(connection)
         pg_dump = tool("pg_dump", connection, tools)
         with _no_erasure(connection):
             snapshot = _dump(connection, settings.database.url, pg_dump, folder / DUMP, tell, clock)

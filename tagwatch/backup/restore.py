@@ -1,6 +1,6 @@
 """Putting a backup back: database and raw log as they were, then what was erased since, then what the newer log holds.
 
-A setting of the database notes how far it is. A restore that was cut off is done again by the same command; until it has ended
+A note in the database says how far it is. A restore that was cut off is done again by the same command; until it has ended
 the service refuses to start.
 """
 
@@ -178,8 +178,14 @@ def _load(
     version = sql.Literal(manifest.timescaledb)
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS timescaledb VERSION {}").format(version))
+        row = other.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
+    if row and row[0] != manifest.timescaledb:  # images of TimescaleDB make the extension in every new database
+        raise StoreError(
+            f"database {_name(connection)} has TimescaleDB {row[0]}, the backup is of {manifest.timescaledb}: have an"
+            " administrator do DROP EXTENSION timescaledb in it, then run the same command again"
+        )
     with psycopg.connect(url, autocommit=True) as other:
-        other.execute("SELECT timescaledb_pre_restore()")
+        _tell_timescaledb(other, "timescaledb_pre_restore")
         load()
 
 
@@ -187,7 +193,19 @@ def _end_loading(url: str, manifest: Manifest) -> None:
     """Tell TimescaleDB that all is in place again; it may be told twice."""
     if manifest.timescaledb:
         with psycopg.connect(url, autocommit=True) as other:
-            other.execute("SELECT timescaledb_post_restore()")
+            _tell_timescaledb(other, "timescaledb_post_restore")
+
+
+def _tell_timescaledb(connection: Connection, function: str) -> None:
+    """StoreError where this role may not: TimescaleDB lets a superuser alone fill its own tables."""
+    try:
+        connection.execute(sql.SQL("SELECT {}()").format(sql.Identifier(function)))
+    except psycopg.errors.InsufficientPrivilege:
+        role = sql.Identifier(connection.info.user).as_string(connection)
+        raise StoreError(
+            f"TimescaleDB is restored by a superuser alone: have an administrator do ALTER ROLE {role} SUPERUSER, run the same"
+            f" command again, then ALTER ROLE {role} NOSUPERUSER"
+        ) from None
 
 
 def _require_same(connection: Connection, manifest: Manifest, tell: Tell) -> None:
@@ -235,18 +253,14 @@ def _way(connection: Connection, name: str) -> int | None:
 
 def _note(connection: Connection, name: str, until_us: int) -> None:
     with connection.transaction():
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
-                sql.Identifier(_name(connection)), sql.SQL(RESTORING), sql.Literal(f"{name} until {until_us}")
-            )
-        )
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(RESTORING)))
+        noted = sql.Literal(f"{name} until {until_us}")
+        connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(RESTORING), noted))
 
 
 def _clear(connection: Connection) -> None:
     with connection.transaction():
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} RESET {}").format(sql.Identifier(_name(connection)), sql.SQL(RESTORING))
-        )
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {}").format(sql.Identifier(RESTORING)))
 
 
 def _name(connection: Connection) -> str:

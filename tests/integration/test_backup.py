@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from engine import database, timescale
@@ -44,7 +45,7 @@ from tests.integration.backup_world import (
     scene_of,
     settings_of,
 )
-from tests.integration.store_world import SERVERS, fresh_database, server_of
+from tests.integration.store_world import SERVERS, fresh_database, server_of, timescale_server
 
 COMMAND = [sys.executable, "-c", "from tagwatch.cli import main; main()"]
 ME = Actor("os:tester", "command")
@@ -178,6 +179,30 @@ def _counts():
     from tagwatch.counts import Counts
 
     return Counts()
+
+
+@pytest.mark.timescaledb
+def test_a_database_with_another_version_of_the_extension_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As images of TimescaleDB make it in every new database; nothing is loaded into that."""
+    server = timescale_server()
+    with fresh_database(server, SCHEMAS) as url, new(server) as other:
+        scene, messages = scene_of(11, 4, 60)
+        impose(url, scene)
+        feed = Feed(settings_of(url, tmp_path), messages[0].received_us)
+        feed.send(messages)
+        feed.close()
+        made = make(feed.settings, tmp_path / "out")
+        version, text = made.manifest.timescaledb, (made.folder / FILE).read_text()
+        (made.folder / FILE).write_text(text.replace(f'"timescaledb": "{version}"', '"timescaledb": "1.0.0"'))
+        with psycopg.connect(other, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        back = settings_of(other, tmp_path / "elsewhere")
+        with monkeypatch.context() as both:
+            both.setattr("tagwatch.backup.restore._require_suits", lambda *a: None)  # a server that offers both
+            with pytest.raises(StoreError, match=rf"has TimescaleDB {version}, the backup is of 1\.0"):
+                restore(back, made.folder)
+        (made.folder / FILE).write_text(text)
+        assert restore(back, made.folder).n_rows > 100
 
 
 # --- on plain PostgreSQL alone
@@ -367,6 +392,8 @@ def test_recovery_that_is_cut_off_goes_on(
             database.require_restored(connection)
         with pytest.raises(StoreError, match="a restore of the raw log into this database was not finished"):
             restore(back, make(small, tmp_path / "out").folder)
+        with pytest.raises(StoreError, match="was not finished"):
+            make(back, tmp_path / "half")
         recover_all(back)
         assert ledger_content(other) == ledger_content(small.database.url)
         with connect(other) as one, connect(small.database.url) as two:

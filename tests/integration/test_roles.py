@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from engine import timescale
-from engine.database import connect
+from engine.database import connect, require_restored
 from engine.errors import InputError, StoreError
 from tagwatch import configuration
 from tagwatch.access import audit
 from tagwatch.backup.check import check
 from tagwatch.backup.content import tables_of
 from tagwatch.backup.make import make
+from tagwatch.backup.restore import restore
 from tagwatch.retention.policy import run_policy
 from tagwatch.roles import SERVICE, UNREPORTED, Granted, grant
 from tagwatch.service import ledger_content
@@ -158,6 +159,50 @@ def test_a_backup_is_made_by_who_may_only_read(owner: str, granted: Granted, tmp
     assert check(made.folder).faults == []
     with connect(owner) as connection:
         assert made.manifest.tables == tables_of(connection)
+
+
+def test_a_backup_is_put_back_by_the_owner(owner: str, granted: Granted, server: str, tmp_path: Path) -> None:
+    """TimescaleDB asks for a superuser while it is put back; what is there afterwards is the owner's all the same."""
+    role = str(psycopg.conninfo.conninfo_to_dict(owner)["user"])
+    prefix = role.removesuffix("_owner")
+    with fresh_database(server, SCHEMAS, role) as url, fresh_database(server, (), role) as other:
+        scene, messages = scene_of(11, 4, 60)
+        impose(url, scene)
+        feed = Feed(settings_of(url, tmp_path), messages[0].received_us)
+        feed.send(messages)
+        feed.close()
+        with connect(url) as connection:
+            grant(connection, prefix)
+            keep_up(connection, feed.now_us + 4 * 86_400_000_000)
+        made = make(settings_of(as_role(url, granted.backup), tmp_path), tmp_path / "out")
+        back = settings_of(other, tmp_path / "elsewhere")
+        if made.manifest.timescaledb:
+            with pytest.raises(StoreError, match=f'ALTER ROLE "{role}" SUPERUSER'):
+                restore(back, made.folder)
+            with superuser(server, role):
+                restore(back, made.folder)
+        else:
+            restore(back, made.folder)
+        with connect(other) as connection:
+            require_restored(connection)
+            grant(connection, prefix)
+            keep_up(connection, feed.now_us + 4 * 86_400_000_000)
+        again = make(settings_of(as_role(other, granted.backup), tmp_path / "elsewhere"), tmp_path / "again")
+        assert again.manifest.tables["fix"] == made.manifest.tables["fix"]
+        with connect(as_role(url, granted.service)) as one, connect(as_role(other, granted.service)) as two:
+            assert facts(one) == facts(two)
+            assert len(facts(two)["fix"]) > 100
+
+
+@contextmanager
+def superuser(server: str, role: str) -> Iterator[None]:
+    """Within this the role is one."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'ALTER ROLE "{role}" SUPERUSER'.encode())
+        try:
+            yield
+        finally:
+            connection.execute(f'ALTER ROLE "{role}" NOSUPERUSER'.encode())
 
 
 def test_rights_are_set_by_the_owner_and_of_every_table(owner: str, granted: Granted) -> None:
