@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.database import Connection, connect, migrate
+from ingest.mqtt import Subscriber
 from tagwatch.embedded import embedded_database
 from tagwatch.session import SCHEMAS
 
+PATIENCE_S = 90.0
+"""How long a wait for another process may be: a bound for what never comes, and no measure of how fast anything is."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+_PORTS = itertools.islice(itertools.cycle(range(16_000 + _WORKER, 32_000, 16)), os.getpid() % 1_000, None)
+
 
 def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on, to be used later: each worker has its own, and all are below those that a
+    system gives away by itself (from 32,768 on), so that nobody takes it meanwhile."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 class Mosquitto:
@@ -44,19 +59,40 @@ class Mosquitto:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
 
-def wait_for_port(port: int, timeout_s: float = 10.0) -> None:
+def wait_for_port(port: int, timeout_s: float = PATIENCE_S) -> None:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         with socket.socket() as probe:
-            probe.settimeout(0.2)
+            probe.settimeout(1.0)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on port {port}")
+
+
+def until(holds: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    """Wait until something holds; fails when it does not in time."""
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, f"{what}: not within {timeout_s:g} s"
+        time.sleep(0.02)
+
+
+def connect_and_subscribe(subscriber: Subscriber) -> None:
+    """Connect, and wait until the broker has granted the subscription too: only then it keeps what others send."""
+    granted, heard = threading.Event(), subscriber._stream._subscribed
+
+    def noted(*given: Any) -> None:
+        heard(*given)
+        granted.set()
+
+    subscriber._stream._subscribed = noted  # type: ignore[method-assign]
+    subscriber.connect(PATIENCE_S)
+    assert granted.wait(PATIENCE_S), "the broker does not answer the subscription"
 
 
 @pytest.fixture(scope="session")

@@ -20,17 +20,10 @@ from ingest.broker_trust import Trust
 from tagwatch.broker.acl import TAGS, services_acl
 from tagwatch.broker.certificates import utc_now
 from tagwatch.broker.folder import Folder
+from tests.integration.conftest import PATIENCE_S, find_free_port
 
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy/mosquitto"
 SETTINGS = "/etc/mosquitto/tagwatch"
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class SecureBroker:
@@ -43,7 +36,7 @@ class SecureBroker:
         self.folder.found(**{"hosts": ["localhost", "127.0.0.1"], "now": utc_now()} | authority)
         (self.folder.path / "tags.acl").write_text(TAGS)
         (self.folder.path / "services.acl").write_text(services_acl())
-        self.certificates, self.with_passwords, self.own = free_ports(3)
+        self.certificates, self.with_passwords, self.own = (find_free_port() for _ in range(3))
         (store := folder / "store").mkdir()
         text = (DEPLOYED / "mosquitto.conf").read_text()
         text = text.replace(SETTINGS, str(self.folder.path)).replace("/var/lib/mosquitto/", f"{store}/")
@@ -62,7 +55,7 @@ class SecureBroker:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen([self._binary, "-c", str(self.config)], stdout=log, stderr=log)
         for port in (self.certificates, self.with_passwords, self.own):
-            end = time.monotonic() + 10
+            end = time.monotonic() + PATIENCE_S
             while True:
                 try:
                     socket.create_connection(("127.0.0.1", port), 1).close()
@@ -86,7 +79,7 @@ class SecureBroker:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
 
     def tag(self, *names: str) -> None:
         """Certificates for tags."""
@@ -132,7 +125,7 @@ class Attacker:
         self.client.on_subscribe = self._subscribed
         self._port = port
 
-    def enter(self, wait_s: float = 5.0) -> str:
+    def enter(self, wait_s: float = PATIENCE_S) -> str:
         """Connect once; what the broker said, or `closed`."""
         self.client.reconnect_delay_set(60, 60)
         self.client.connect("localhost", self._port, keepalive=30)
@@ -140,7 +133,9 @@ class Attacker:
         self._news.wait(wait_s)
         return self.said
 
-    def say(self, topic: str, payload: bytes = b"{}", qos: int = 1, *, retain: bool = False, wait_s: float = 3.0) -> str:
+    def say(
+        self, topic: str, payload: bytes = b"{}", qos: int = 1, *, retain: bool = False, wait_s: float = PATIENCE_S
+    ) -> str:
         """Publish; the reason of its acknowledgement, or `closed`, or `silence`."""
         n_ends, handed = self.n_ends, self.client.publish(topic, payload, qos, retain)
         end = time.monotonic() + wait_s
@@ -148,7 +143,7 @@ class Attacker:
             time.sleep(0.01)
         return self.acknowledged.get(handed.mid, "closed" if self.n_ends > n_ends else "silence")
 
-    def listen(self, topic: str, wait_s: float = 3.0) -> str:
+    def listen(self, topic: str, wait_s: float = PATIENCE_S) -> str:
         """Subscribe; what was granted."""
         n = len(self.granted)
         self.client.subscribe(topic, 1)

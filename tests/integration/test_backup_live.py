@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.crash_world import world
-from benchmarks.victims import mosquitto_binary, stand
+from benchmarks.victims import mosquitto_binary, stand, until
 from engine import database
 from engine.database import connect, migrate, missing_migrations
 from engine.times import system_clock
@@ -41,18 +41,26 @@ def test_a_backup_while_the_service_is_at_work(tmp_path: Path) -> None:
                 connection, 0, zones=scene.first.zones, curfews=scene.first.curfews, activations=scene.activations
             )
         there.service.start()
-        there.service.wait_ready()
+        there.service.wait_ready(180.0)
         told: list[object] = []
-        tags = threading.Thread(
-            target=lambda: told.append(publish(scene.fixes, there.broker.url, events=scene.events, rate=400.0, batch=2))
-        )
+        backed_up = threading.Event()
+
+        def hold_the_last(n_sent: int) -> None:
+            if n_sent > 0.7 * (len(scene.fixes) + len(scene.events)):
+                assert backed_up.wait(300.0)
+
+        tags = threading.Thread(target=lambda: told.append(publish(
+            scene.fixes, there.broker.url, events=scene.events, rate=400.0, batch=2, on_progress=hold_the_last
+        )))  # fmt: skip
         tags.start()
+        until(lambda: n_stored(there.database.url) > 0, 90.0, "the first fixes")
         settings = read_settings(there.settings_file)
         for _ in range(2):
             time.sleep(1.2)  # backups are named by the second
             make(settings, tmp_path / "out")
         assert tags.is_alive(), "it was to be taken in the middle"
-        tags.join(120.0)
+        backed_up.set()
+        tags.join(400.0)
         assert told[0].unstored == 0  # type: ignore[attr-defined]
         assert there.service.stop() == 0
         backup = finished(tmp_path / "out")[-1]
@@ -75,6 +83,11 @@ def test_a_backup_while_the_service_is_at_work(tmp_path: Path) -> None:
                                  " HAVING count(v.version) <> a.version")  # fmt: skip
             assert gaps == []
         assert verify(settings.raw_log.folder).faults == []
+
+
+def n_stored(url: str) -> int:
+    with connect(url) as connection:
+        return int(rows(connection, "SELECT count(*) FROM fix")[0][0])
 
 
 def with_url(settings: Settings, url: str) -> Settings:

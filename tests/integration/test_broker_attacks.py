@@ -14,6 +14,7 @@ from ingest.broker_trust import Trust
 from ingest.message import Message
 from ingest.mqtt import Subscriber
 from tagwatch.broker.certificates import CLIENT, Pair, certify, utc_now
+from tests.integration.conftest import PATIENCE_S, connect_and_subscribe, until
 from tests.integration.secure_broker import Attacker, SecureBroker
 
 pytestmark = [pytest.mark.mosquitto]
@@ -45,7 +46,7 @@ def honest(broker: SecureBroker) -> Iterator[Attacker]:
 def service(broker: SecureBroker, honest: Attacker) -> Iterator[Subscriber]:
     """Tagwatch's own session, which must be unharmed at the end: connected all along, and hearing a tag."""
     subscriber = Subscriber(broker.url(broker.own), "tagwatch", TOPICS, trust=broker.service())
-    subscriber.connect(10)
+    connect_and_subscribe(subscriber)
     generation = subscriber._stream.generation
     yield subscriber
     heard(subscriber, honest)
@@ -63,9 +64,9 @@ def attacker(broker: SecureBroker, name: str = "mallory", client_id: str = "", *
 def heard(subscriber: Subscriber, honest: Attacker) -> list[Message]:
     """All that has come until what an honest tag says now."""
     last = str(time.monotonic_ns()).encode()
-    assert honest.say("tags/honest/fixes", last, wait_s=10.0) == "Success"
+    assert honest.say("tags/honest/fixes", last) == "Success"
     got: list[Message] = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end and not any(message.payload == last for message in got):
         part = subscriber.take(100, 0.5)
         subscriber.acknowledge(part)
@@ -91,7 +92,7 @@ def test_a_tag_says_nothing_on_topics_of_others(
     for topic in FOREIGN:
         client = attacker(broker, version=version)
         try:
-            told = client.say(topic, b"forged", retain=topic.endswith("stored"), wait_s=1.0)
+            told = client.say(topic, b"forged", retain=topic.endswith("stored"))
         except (ValueError, UnicodeError):
             continue
         finally:
@@ -119,6 +120,7 @@ def test_a_tag_says_and_hears_its_own(broker: SecureBroker, service: Subscriber,
     assert sorted({m.topic for m in heard(service, honest) if m.payload == b"own"}) == [
         "owntracks/mallory/phone", "owntracks/mallory/phone/event", "tags/mallory/events", "tags/mallory/fixes",
     ]  # fmt: skip
+    until(lambda: client.heard, "what is said to the tag")
     assert client.heard == [("tags/mallory/stored", b"mine")]
     client.leave()
 
@@ -149,7 +151,14 @@ def test_a_will_on_a_foreign_topic_is_never_published(broker: SecureBroker, serv
     own = attacker(broker, will="tags/mallory/events")
     own.leave(abruptly=True)
     time.sleep(0.5)
-    assert [message.topic for message in heard(service, honest)] == ["tags/mallory/events"]
+    got: list[Message] = []
+
+    def have_come() -> bool:
+        got.extend(heard(service, honest))
+        return bool(got)
+
+    until(have_come, "the will on the own topic")
+    assert [message.topic for message in got] == ["tags/mallory/events"]
 
 
 def test_nobody_takes_the_session_of_another(broker: SecureBroker, service: Subscriber, honest: Attacker) -> None:
@@ -174,8 +183,7 @@ def test_what_happens_without_that_line(tmp_path_factory: pytest.TempPathFactory
     open_.start()
     try:
         subscriber = Subscriber(open_.url(open_.own), "tagwatch", TOPICS, trust=open_.service())
-        subscriber.connect(10)
-        time.sleep(0.3)
+        connect_and_subscribe(subscriber)
         subscriber.close()
         tag = attacker(open_, "tag")
         assert tag.say("tags/tag/fixes", b"waits for the service") == "Success"
@@ -183,7 +191,7 @@ def test_what_happens_without_that_line(tmp_path_factory: pytest.TempPathFactory
         thief.leave()
         tag.leave()
         again = Subscriber(open_.url(open_.own), "tagwatch", TOPICS, trust=open_.service())
-        again.connect(10)
+        connect_and_subscribe(again)
         assert again.take(10, 1.0) == []
         again.close()
     finally:
@@ -196,7 +204,7 @@ def test_a_tags_certificate_is_none_at_the_services_door(
     for port, trust in ((broker.own, broker.trust("mallory")), (broker.certificates, broker.service())):
         client = Attacker(port, trust, "tagwatch")
         with suppress(OSError):
-            assert client.enter(2.0) in {"closed", "Unspecified error"}
+            assert client.enter() in {"closed", "Unspecified error"}
         client.leave()
 
 
@@ -217,11 +225,11 @@ def test_names_that_are_more_than_a_name_have_no_rights_even_if_certified(
     for topic in ("tags/victim/fixes", "tags/victim/stored"):
         client = Attacker(broker.certificates, trust, "x")
         if client.enter() == "Success":
-            assert client.say(topic, b"forged", wait_s=1.0) in REFUSED
+            assert client.say(topic, b"forged") in REFUSED
         client.leave()
     if name == "tagwatch":
         service.__init__(broker.url(broker.own), "tagwatch", TOPICS, trust=broker.service())  # type: ignore[misc]
-        service.connect(10)
+        connect_and_subscribe(service)
 
 
 def test_two_with_one_identity_put_each_other_out_and_nobody_else(
@@ -229,9 +237,7 @@ def test_two_with_one_identity_put_each_other_out_and_nobody_else(
 ) -> None:
     first, victim = attacker(broker), attacker(broker, "victim")
     second = attacker(broker, client_id="another")
-    end = time.monotonic() + 3
-    while first.n_ends == 0 and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: first.n_ends, "the first is put out")
     assert first.n_ends == 1
     assert second.say("tags/mallory/fixes", b"second") == "Success"
     assert victim.n_ends == 0
@@ -262,7 +268,7 @@ def test_retained_fixes_do_not_come_again(broker: SecureBroker, service: Subscri
     assert [message.payload for message in heard(service, honest)] == [b"kept by the broker"]
     for protocol, expected in (("5", []), ("3.1.1", [b"kept by the broker"])):
         other = Subscriber(broker.url(broker.own), f"tagwatch-{protocol}", TOPICS, protocol, trust=broker.service())
-        other.connect(10)
+        connect_and_subscribe(other)
         got = [message.payload for message in heard(other, honest)]
         assert got == expected
         other.close()

@@ -135,7 +135,7 @@ def test_a_database_without_tables_or_with_spoilt_promises(server: Postgres, sce
             assert given.connection is not None
             read = given.connection
             until(lambda: [read.execute(f"SHOW {name}").fetchone() for name in ("fsync", "autovacuum")] == [("off",)] * 2,
-                  20.0, "the server's settings")  # fmt: skip
+                  90.0, "the server's settings")  # fmt: skip
             found = found_by("database", given)
             assert "fsync is off" in said(found, FAULT)
             assert "autovacuum is off" in said(found, WARNING)

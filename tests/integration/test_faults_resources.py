@@ -82,18 +82,18 @@ def running(settings: Settings) -> Iterator[Service]:
 
     def run() -> None:
         try:
-            service.run(20.0)
+            service.run(90.0)
         except BaseException as fault:
             errors.append(fault)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        assert service.ready.wait(60.0), errors
+        assert service.ready.wait(180.0), errors
         yield service
     finally:
         service.stopping.set()
-        thread.join(60.0)
+        thread.join(120.0)
     assert not thread.is_alive()
     assert errors == []
 
@@ -113,7 +113,7 @@ def send(url: str, messages: Sequence[tuple[str, bytes]]) -> None:
     client.connect(host, int(port))
     client.loop_start()
     for told in [client.publish(topic, payload, qos=1) for topic, payload in messages]:
-        told.wait_for_publish(20.0)
+        told.wait_for_publish(90.0)
     client.disconnect()
     client.loop_stop()
 
@@ -169,9 +169,9 @@ def test_messages_that_cannot_be_decoded_are_found_and_the_others_taken(
     monkeypatch.setattr(FixStore, "write", watch)
     with running(settings) as service:
         send(mosquitto, messages)
-        until(lambda: is_all_but(url, messages, poison) and len(quarantined(url)) == 3, 40.0)
+        until(lambda: is_all_but(url, messages, poison) and len(quarantined(url)) == 3, 120.0)
         send(mosquitto, [*poison, ("tags/T9/fixes", payload_of(999))])  # the tag was not told that they are stored
-        until(lambda: ("T9", 999) in stored(url), 40.0)
+        until(lambda: ("T9", 999) in stored(url), 120.0)
         assert service.ready.is_set()
     found = quarantined(url)
     assert [(topic, payload, reason) for topic, payload, reason, _ in found] == [(*each, POISON) for each in poison]
@@ -200,11 +200,11 @@ def test_a_message_that_cannot_be_stored_is_found_and_stays_found(
     monkeypatch.setattr(FixStore, "write", defect)
     with running(settings):
         send(mosquitto, messages)
-        until(lambda: is_all_but(url, messages, [poison]) and len(quarantined(url)) == 1, 40.0)
+        until(lambda: is_all_but(url, messages, [poison]) and len(quarantined(url)) == 1, 120.0)
     n_before = n_tried[0]
     with running(settings):
         send(mosquitto, [poison, ("tags/T9/fixes", payload_of(999))])
-        until(lambda: ("T9", 999) in stored(url), 40.0)
+        until(lambda: ("T9", 999) in stored(url), 120.0)
     assert n_tried[0] == n_before
     assert [row[:3] for row in quarantined(url)] == [(*poison, POISON)]
 
@@ -431,7 +431,7 @@ def test_the_service_waits_for_room_and_goes_on(settings: Settings, url: str, mo
         assert not service.ready.is_set()
         assert len(stored(url)) < 40
         filler.unlink()
-        until(lambda: is_all_but(url, messages, []) and service.ready.is_set(), 40.0)
+        until(lambda: is_all_but(url, messages, []) and service.ready.is_set(), 120.0)
     assert not verify(settings.raw_log.folder).faults
 
 

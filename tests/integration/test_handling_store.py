@@ -151,7 +151,7 @@ def test_of_two_operators_the_second_is_told(url: str, connection: Connection, b
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     assert len(told) == 1
     assert "alert a is 1.1 now, not 1.0: it is acknowledged since" in told[0]
     assert len(own(connection, "a")) == 1
@@ -177,7 +177,7 @@ def test_timers_run_once_with_two_processes_and_after_a_restart(url: str, connec
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     assert sum(done) == 40
     assert [n[:3] for n in sorted(notices(connection))] == [(name, "escalated", "senior operator") for name in names]
     connection.execute("SAVEPOINT before")

@@ -15,6 +15,7 @@ import ingest.mqtt
 import ingest.mqtt_stream
 from ingest import mqtt_wire as wire
 from ingest.mqtt import Subscriber
+from tests.integration.conftest import PATIENCE_S
 
 CONNACK_3, SUBACK_3 = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x01"
 GOOD = wire.publish("3.1.1", "tags/t1/fixes", b"good", 7)
@@ -117,9 +118,9 @@ def test_it_leaves_who_breaks_the_rules_and_comes_back_slower(
     monkeypatch.setattr(ingest.mqtt_stream, "_BACK_OFF_S", (0.1, 1.0))
     with hostile(rubbish(packet, before=before)) as server:
         subscriber = Subscriber(server.url, "tagwatch", ["tags/+/fixes"], "3.1.1")
-        subscriber.connect(20)
+        subscriber.connect(PATIENCE_S)
         got = []
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while not got and time.monotonic() < end:
             got = subscriber.take(10, 0.5)
         assert [message.payload for message in got] == [b"good"]
@@ -144,8 +145,8 @@ def test_identifiers_that_are_nobodys_do_no_harm() -> None:
 
     with hostile(manner) as server:
         subscriber = Subscriber(server.url, "tagwatch", ["tags/+/fixes"], "3.1.1")
-        subscriber.connect(5)
-        got = subscriber.take(2, 5) + subscriber.take(1, 0.5)
+        subscriber.connect(PATIENCE_S)
+        got = subscriber.take(2, PATIENCE_S) + subscriber.take(1, 0.5)
         assert [message.payload for message in got] == [b"good", b"good"]
         assert subscriber.connected
         subscriber.close()
@@ -168,9 +169,9 @@ def test_a_broker_without_measure_is_not_read_beyond_the_room(monkeypatch: pytes
     with hostile(manner) as server:
         subscriber = Subscriber(server.url, "tagwatch", ["tags/+/fixes"], "3.1.1")
         tracemalloc.start()
-        subscriber.connect(5)
-        waiting, end = -1, time.monotonic() + 10
-        while waiting != subscriber.waiting and time.monotonic() < end:
+        subscriber.connect(PATIENCE_S)
+        waiting, end = -1, time.monotonic() + PATIENCE_S
+        while (waiting != subscriber.waiting or waiting <= 4_000) and time.monotonic() < end:
             waiting = subscriber.waiting
             time.sleep(0.5)
         held = tracemalloc.get_traced_memory()[0]
@@ -179,7 +180,7 @@ def test_a_broker_without_measure_is_not_read_beyond_the_room(monkeypatch: pytes
         assert held < 24 << 20
         assert sent[0] < 40_000
         n = 0
-        while part := subscriber.take(4_096, 3.0):  # with a taker all of it comes
+        while part := subscriber.take(4_096, PATIENCE_S):  # with a taker all of it comes
             n += len(part)
             if n >= 200_000:
                 break
@@ -191,20 +192,22 @@ def test_a_broker_without_measure_is_not_read_beyond_the_room(monkeypatch: pytes
 
 def test_a_broker_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest.mqtt_stream, "_MOST_UNSENT", 1 << 20)
+    over = threading.Event()
 
     def manner(connection: socket.socket, number: int) -> None:
         subscribed(connection)
-        time.sleep(20)
+        over.wait(2 * PATIENCE_S)
 
     with hostile(manner) as server:
         subscriber = Subscriber(server.url, "tagwatch", ["tags/+/fixes"], "3.1.1")
-        subscriber.connect(5)
-        end = time.monotonic() + 15
+        subscriber.connect(PATIENCE_S)
+        end = time.monotonic() + PATIENCE_S
         while len(server.came_s) < 2 and time.monotonic() < end:
             subscriber.publish("tags/t1/stored", b"x" * 100_000)
             time.sleep(0.01)
         assert len(server.came_s) >= 2
         assert "takes nothing" in subscriber.reason
+        over.set()
         subscriber.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +17,7 @@ from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.payload import decode_batch
 from tagwatch.publish import MOST_BYTES, Published, publish
+from tests.integration.conftest import PATIENCE_S, connect_and_subscribe
 
 START_S = 1774747800
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded_broker"]
@@ -36,8 +36,7 @@ class Centre:
         self.stop = threading.Event()
         self._lost, self._held = n_lost, {}
         self._subscriber = Subscriber(url, "service", ["tags/+/fixes", "tags/+/events"], "3.1.1")
-        self._subscriber.connect(20)
-        time.sleep(0.3)
+        connect_and_subscribe(self._subscriber)
 
     def run(self) -> None:
         while not self.stop.is_set():
@@ -67,7 +66,7 @@ def centre(url: str, n_lost: int = 0) -> Iterator[Centre]:
         yield running
     finally:
         running.stop.set()
-        thread.join(20)
+        thread.join(PATIENCE_S)
 
 
 def trail(n: int, n_devices: int = 5) -> Fixes:
@@ -97,7 +96,7 @@ def test_everything_arrives_and_is_stored(url: str, batch: int) -> None:
         DeviceEvent("t9", START_S * 1_000_000, "strap_tamper"),
     ]
     with centre(url) as running:
-        result = publish(fixes, url, batch=batch, events=events, clock=system_clock, wait_s=20)
+        result = publish(fixes, url, batch=batch, events=events, clock=system_clock, wait_s=PATIENCE_S)
     arrived(running, fixes)
     assert result._replace(seconds=0, messages=0) == Published(0, 1500, 2, 0, 0, [], 0, 0)
     assert (result.messages == 1502) == (batch == 1)
@@ -113,7 +112,7 @@ def test_everything_arrives_and_is_stored(url: str, batch: int) -> None:
 def test_seq_counts_in_the_order_of_the_tags_own_time(embedded_broker: str) -> None:
     fixes = trail(300)
     with centre(embedded_broker) as running:
-        publish(fixes, embedded_broker, wait_s=20)
+        publish(fixes, embedded_broker, wait_s=PATIENCE_S)
     times: dict[int, int] = {}
     for message in running.messages:
         if message.topic == "tags/t2/fixes":
@@ -125,14 +124,14 @@ def test_seq_counts_in_the_order_of_the_tags_own_time(embedded_broker: str) -> N
 def test_what_is_not_stored_is_sent_again(embedded_broker: str) -> None:
     fixes = trail(200)
     with centre(embedded_broker, n_lost=40) as running:
-        result = publish(fixes, embedded_broker, resend_s=0.5, wait_s=20)
+        result = publish(fixes, embedded_broker, resend_s=0.5, wait_s=PATIENCE_S)
     assert (result.unstored, result.devices) == (0, [])
     assert result.resent >= 40
     assert {int(n) for n in decode_batch(running.messages).fixes.lat_e7} == set(fixes.lat_e7.tolist())
 
 
 def test_without_a_centre_it_says_what_is_not_stored(embedded_broker: str) -> None:
-    result = publish(trail(50), embedded_broker, resend_s=0.4, wait_s=1.5)
+    result = publish(trail(50), embedded_broker, resend_s=0.4, wait_s=4.0)
     assert (result.messages, result.unstored, result.devices) == (50, 50, ["t0", "t1", "t2", "t3", "t4"])
     assert result.resent >= 50
     assert publish(trail(50), embedded_broker, await_stored=False).unstored == 0
@@ -141,17 +140,30 @@ def test_without_a_centre_it_says_what_is_not_stored(embedded_broker: str) -> No
 def test_a_batch_is_cut_to_what_brokers_take(embedded_broker: str) -> None:
     fixes = trail(900, n_devices=1)
     with centre(embedded_broker) as running:
-        result = publish(fixes, embedded_broker, batch=900, wait_s=20)
+        result = publish(fixes, embedded_broker, batch=900, wait_s=PATIENCE_S)
     arrived(running, fixes)
     assert result.unacknowledged == 0
     assert max(len(message.payload) for message in running.messages) <= MOST_BYTES
 
 
+class Ticking:
+    """A clock that goes on by so many milliseconds whenever somebody looks at it, however long that took."""
+
+    def __init__(self, step_ms: int) -> None:
+        self._now_us, self._step_us = START_S * 1_000_000, step_ms * 1_000
+
+    def __call__(self) -> int:
+        self._now_us += self._step_us
+        return self._now_us
+
+
 def test_rate_and_speedup(embedded_broker: str) -> None:
-    assert publish(trail(50), embedded_broker, rate=100, await_stored=False).seconds == pytest.approx(0.5, abs=0.3)
-    spread = trail(50)
+    paced = publish(trail(50), embedded_broker, rate=100, await_stored=False, clock=Ticking(5))
+    assert paced.seconds == pytest.approx(0.5, abs=0.3)
+    spread = trail(12)
     span_s = int(spread.received_s.max() - spread.received_s.min())
-    assert publish(spread, embedded_broker, speedup=span_s, await_stored=False).seconds == pytest.approx(1.0, abs=0.4)
+    paced = publish(spread, embedded_broker, speedup=span_s, await_stored=False, clock=Ticking(50))
+    assert paced.seconds == pytest.approx(1.0, abs=0.4)
     for wrong in ({"rate": 0}, {"batch": 0}, {"speedup": -1}, {"rate": 1, "speedup": 1}):
         with pytest.raises(InputError):
             publish(spread, embedded_broker, **wrong)  # type: ignore[arg-type]
@@ -165,7 +177,7 @@ def test_a_broker_that_restarts_meanwhile(mosquitto_broker) -> None:  # type: ig
     with centre(mosquitto_broker.url) as running:
         restart = threading.Timer(0.6, lambda: (mosquitto_broker.stop(), mosquitto_broker.start()))
         restart.start()
-        result = publish(fixes, mosquitto_broker.url, rate=400, resend_s=4, wait_s=30)
+        result = publish(fixes, mosquitto_broker.url, rate=400, resend_s=4, wait_s=PATIENCE_S)
         restart.join()
     assert result.unstored == 0
     assert {int(n) for n in decode_batch(running.messages).fixes.lat_e7} == set(fixes.lat_e7.tolist())

@@ -601,7 +601,7 @@ def test_an_order_waits_for_a_batch_that_is_under_way_and_the_next_one_knows(wor
             thread.join(0.02)
             assert thread.is_alive(), "the order did not wait"
         assert world.rows("SELECT wearer FROM horizon") == []
-    thread.join(30)
+    thread.join(90)
     assert [one.state for one in done] == ["done"]
     world.send("tag", [(301, 1000.0)])
     assert min(world.stored("tag")) == 600

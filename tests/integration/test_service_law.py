@@ -89,18 +89,18 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self.service.run(20.0)
+            self.service.run(90.0)
         except BaseException as fault:
             self._errors.append(fault)
 
     def __enter__(self) -> Running:
         self._thread.start()
-        assert self.service.ready.wait(60.0), f"the service did not get ready: {self._errors}"
+        assert self.service.ready.wait(180.0), f"the service did not get ready: {self._errors}"
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.service.stopping.set()
-        self._thread.join(60.0)
+        self._thread.join(120.0)
         assert not self._thread.is_alive()
         assert not self._errors
 
@@ -112,7 +112,7 @@ def settings_for(broker_url: str, database_url: str, folder: Path, percentile: f
     )  # fmt: skip
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 30.0, told: object = None) -> None:
+def until(holds: Callable[[], bool], timeout_s: float = 120.0, told: object = None) -> None:
     """Wait until something holds; fails when it does not in time."""
     end = time.monotonic() + timeout_s
     while not holds():
@@ -216,7 +216,7 @@ def test_live_is_replay_on_real_phones(mosquitto: str, url: str, shared_data: Pa
     with Running(settings, as_of_us) as running:
         told = publish(fixes, mosquitto, batch=20, wait_s=LONGEST_S)
         counts = running.service.counts
-        until(lambda: counts.fixes + counts.quarantined >= len(fixes), 30.0, (counts, told))
+        until(lambda: counts.fixes + counts.quarantined >= len(fixes), 120.0, (counts, told))
     assert (told.unstored, told.unacknowledged) == (0, 0), (told, counts)
     assert (counts.quarantined, counts.unassigned) == (0, 0)
     kept = stored_fixes(url)
@@ -260,7 +260,7 @@ def test_bad_input_is_kept_with_its_reason(broker: str, request: pytest.FixtureR
     messages += [(b"tags/t1/fixes", b"[%b,%b,%b]" % (good[1], bad_in_list, good[2])), (b"tags/t2/fixes", good[3])]
     with Running(settings, 1774760000_000000) as running:
         tag = Subscriber(address, "a-tag", (), settings.broker.protocol)
-        tag.connect(20.0)
+        tag.connect(90.0)
         for topic, payload in messages:
             tag.publish(topic.decode(), payload, 1)
         counts = running.service.counts

@@ -142,7 +142,7 @@ class _Refresh:
 def until_one_waits(connection: Connection, n: int = 1) -> None:
     """Wait until n others wait for a lock in this database."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    end = time.monotonic() + 30.0
+    end = time.monotonic() + 90.0
     while cast(tuple[int], connection.execute(waiting).fetchone())[0] < n:
         assert time.monotonic() < end, "nobody waits for what is locked"
         connection.execute("SELECT pg_sleep(0.005), pg_stat_clear_snapshot()")

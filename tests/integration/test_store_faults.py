@@ -180,11 +180,11 @@ class Doing:
 
     def __enter__(self) -> Doing:
         self._thread.start()
-        assert self.begun.wait(30.0)
+        assert self.begun.wait(90.0)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._thread.join(60.0)
+        self._thread.join(120.0)
         assert not self._thread.is_alive()
         assert not self._errors, self._errors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,9 @@ class Crew:
             thread.start()
         try:
             yield
+            end = time.monotonic() + 90
+            while not (all(self.n_rounds) or self._stop.is_set()) and time.monotonic() < end:
+                time.sleep(0.02)  # each is to have been at work
         finally:
             self._stop.set()
             for thread in threads:

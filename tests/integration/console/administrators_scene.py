@@ -15,7 +15,7 @@ from engine.times import parse_time
 from engine.wearers import Wearer
 from geofence.store import current
 from tagwatch.configuration import save
-from tests.integration.console.conftest import PASSWORD
+from tests.integration.console.conftest import PASSWORD, PATIENCE_MS, follow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -38,6 +38,7 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:
 
     def open_page(login: str, path: str = "/account", **given: Any) -> Page:
         contexts.append(browser.new_context(base_url=address, **{"viewport": {"width": 1320, "height": 1000}, **given}))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
         page = contexts[-1].new_page()
         page.on("pageerror", lambda fault: complaints.append(str(fault)))
         page.on(
@@ -102,9 +103,9 @@ def fill(page: Page, **values: str) -> None:
 
 
 def check_and_save(page: Page) -> None:
-    page.click("text=Check >> nth=-1")
+    follow(page, "text=Check >> nth=-1")
     page.wait_for_selector("h1:has-text('Check:')")
-    page.click("button:has-text('Save')")
+    follow(page, "button:has-text('Save')")
     page.wait_for_selector("h1:has-text('Saved')")
 
 

@@ -84,5 +84,5 @@ def make_token(url: str, login: str, scopes: Sequence[str] = tuple(OPERATIONS), 
 def client_of(address: str, token: str) -> Iterator[httpx.Client]:
     """Somebody who calls with a token."""
     headers = {"authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{address}/api/v1", headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=f"{address}/api/v1", headers=headers, trust_env=False, timeout=90) as client:
         yield client

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NOW_US = parse_time("2026-03-01T10:00:00Z")
 """The centre's time in these tests; sessions and the audit log go by the wall's."""
 PASSWORD = "three small words"
+PATIENCE_MS = 90_000
+"""How long a page may take: on a machine that has much else to do, half a minute can be too little."""
 PARTS = Path(__file__).parents[3] / "tagwatch" / "console" / "static" / "parts"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -117,7 +119,7 @@ def signed_in(address: str) -> Iterator[Callable[[str], Client]]:
     opened = []
 
     def sign_in(login: str) -> Client:
-        http = httpx.Client(base_url=address, trust_env=False, timeout=30)
+        http = httpx.Client(base_url=address, trust_env=False, timeout=90)
         opened.append(http)
         answer = http.post("/sign-in", data={"login": login, "password": PASSWORD})
         assert answer.status_code == 303, answer.text
@@ -146,6 +148,13 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+def follow(page: Page, what: str) -> None:
+    """Click, and be on the page that it leads to, read to its end and with its scripts run. A click alone waits for neither:
+    what is asked next may be told by the page before, or by half a page."""
+    with page.expect_navigation():
+        page.click(what)
+
+
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """Opens a page of the console as somebody; at the end no page may have complained or asked for anything elsewhere."""
@@ -153,6 +162,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
     def open_page(login: str, path: str = "/", **given: Any) -> Page:
         context = browser.new_context(base_url=address, **{"viewport": {"width": 1320, "height": 1000}, **given})
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda fault: complaints.append(str(fault)))

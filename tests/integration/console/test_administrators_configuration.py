@@ -29,6 +29,8 @@ from tests.integration.console.administrators_scene import (
     visit,
     zone,
 )
+from tests.integration.console.conftest import follow
+from tests.integration.console.test_map_page import draw_frame
 
 __all__ = ["known", "visit"]
 
@@ -42,7 +44,7 @@ def test_a_curfew_is_added_after_mistakes(known: str, visit: Visit) -> None:
         **{"places.0.at": "53.2, west", "places.0.radius_m": "wide", "weekly.0.start": "25:00"},
     )
     page.check("text=Sat")
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     page.wait_for_selector(".govuk-error-summary li")
     told = page.locator(".govuk-error-summary li").all_inner_texts()
     assert any(line.startswith("Radius “wide” is not a number") for line in told)
@@ -51,23 +53,22 @@ def test_a_curfew_is_added_after_mistakes(known: str, visit: Visit) -> None:
     page.click(".govuk-error-summary a >> nth=0")
     assert page.evaluate("document.activeElement.id").startswith("places.0.")
     fill(page, **{"places.0.at": "SK 9751 7180", "places.0.radius_m": "50", "weekly.0.end": "7"})
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     assert "From “25:00” is not right: expected a time of day" in page.inner_text(".govuk-error-summary")
     fill(page, wearer="W2", **{"weekly.0.start": "22:30"})
-    page.click("text=Add an exception")
+    follow(page, "text=Add an exception")
     assert page.is_checked('[id="weekly.0.days-sat"]')
     fill(
         page,
         **{"exceptions.0.from": "2026-03-28 23:00", "exceptions.0.to": "2026-03-28 23:45", "exceptions.0.reason": "Court"},
     )
     fill(page, reason="Order of 27 February")
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     page.wait_for_selector("h1:has-text('Check: Add curfew home')")
     assert stored(known, "curfew").keys() == {"east-home", "west-home"}
     page.goto(page.url.split("#")[0] + "?week=2026-03-23")
     assert "23 hours: the clocks go forward" in page.inner_text(".adm-weeks")
-    with page.expect_navigation():
-        page.click("text=Go back and change")
+    follow(page, "text=Go back and change")
     assert page.input_value('[id="places.0.at"]') == "SK 9751 7180"
     check_and_save(page)
     row = stored(known, "curfew")["home"]
@@ -89,10 +90,9 @@ def test_a_zone_is_drawn_on_the_map(known: str, visit: Visit) -> None:
     box = page.locator("#zone-map-view").bounding_box()
     assert box is not None
     corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7)]
-    for x, y in corners:
+    for x, y in (*corners, corners[0]):
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        page.wait_for_timeout(300)
-    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+        draw_frame(page)
     page.wait_for_function("document.getElementById('corners').value !== ''")
     assert page.is_checked('[value="polygon"]')
     assert len(page.input_value("#corners").splitlines()) == 4
@@ -104,11 +104,11 @@ def test_names_are_texts_and_never_script(known: str, visit: Visit) -> None:
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     page = visit("administrator", "/configuration/zones/edit")
     fill(page, id='z"><b>1', name=evil, centre="53.23, -0.54", radius_m="100", wearers="W1")
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     page.wait_for_selector("#draft-map[data-shown='1']")
     assert evil in page.inner_text("table")
-    page.click("button:has-text('Save')")
-    page.click("main li a >> nth=0")
+    follow(page, "button:has-text('Save')")
+    follow(page, "main li a >> nth=0")
     page.wait_for_selector("#entry-map[data-shown='1']")
     assert page.inner_text("h1") == 'Zone z"><b>1'
     page.goto("/configuration/zones?q=z")
@@ -119,14 +119,13 @@ def test_a_device_is_on_one_wearer_at_a_time(known: str, visit: Visit) -> None:
     page = visit("administrator", "/configuration/activations/edit")
     fill(page, device="tag-W1", wearer="W2")
     fill(page, **{"from": "2026-03-01 09:00"})
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     told = page.inner_text(".govuk-error-summary")
     assert "device tag-W1 is on W1 and on W2 at 2026-03-01T09:00:00.000Z" in told
-    with page.expect_navigation():
-        page.click("text=Go back and change")
+    follow(page, "text=Go back and change")
     assert page.input_value("#device") == "tag-W1"
     page.goto("/configuration/activations?q=tag-W1")
-    page.click("text=Change >> nth=-1")
+    follow(page, "text=Change >> nth=-1")
     fill(page, to="2026-03-01 08:30", reason="Strap cut")
     check_and_save(page)
     page.goto("/configuration/devices?q=tag-W1")
@@ -189,16 +188,16 @@ def test_a_file_is_imported_and_comes_back_as_it_was(known: str, visit: Visit, t
     (tmp_path / "zones.geojson").write_text(json.dumps(given))
     page = visit("administrator", "/configuration/zones/import")
     page.set_input_files("#file", tmp_path / "zones.geojson")
-    page.click("text=Check the file")
+    follow(page, "text=Check the file")
     assert page.inner_text(".adm-counts").startswith("1 new, 1 changed, 1 as before")
-    page.click("button:has-text('Save')")
+    follow(page, "button:has-text('Save')")
     page.wait_for_selector("h1:has-text('Saved')")
     page.goto("/configuration/zones")
     with page.expect_download() as download:
         page.click("text=Export as file")
     page.goto("/configuration/zones/import")
     page.set_input_files("#file", download.value.path())
-    page.click("text=Check the file")
+    follow(page, "text=Check the file")
     assert page.inner_text(".adm-counts").startswith("5 as before")
 
 
@@ -213,14 +212,13 @@ def test_what_is_exported_is_the_same_when_it_is_imported(known: str, signed_in:
 
 def test_what_is_ended_holds_until_then(known: str, visit: Visit, office: Office) -> None:
     page = visit("administrator", "/configuration/curfews/entry?id=east-home")
-    page.click("a:has-text('End')")
+    follow(page, "a:has-text('End')")
     page.check("text=From a day and time on")
-    with page.expect_navigation():
-        page.click("text=Check")
+    follow(page, "text=Check")
     assert page.locator(".govuk-error-summary li").count() == 2
     fill(page, holds_at="2026-03-29 19:00", reason="Order ended")
-    page.click("text=Check")
-    page.click("button:has-text('Save')")
+    follow(page, "text=Check")
+    follow(page, "button:has-text('Save')")
     page.wait_for_selector("h1:has-text('Saved')")
     with connect(known) as connection:
         held = versions(connection, "curfew")["east-home"]
@@ -246,21 +244,21 @@ def test_a_zone_that_is_a_place_is_not_ended(known: str, signed_in: Any) -> None
 def test_a_proximity_and_a_team_are_added(known: str, visit: Visit) -> None:
     page = visit("administrator", "/configuration/proximities/edit")
     fill(page, id="p1", wearer="W1", protected="W1", radius_m="300")
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     assert "Protected person “W1” is not right: expected somebody else" in page.inner_text(".govuk-error-summary")
     fill(page, protected="W2")
     check_and_save(page)
     assert stored(known, "proximity")["p1"]["radius_m"] == 300
     page.goto("/configuration/teams/edit")
     fill(page, id="T9", **{"members.0.name": "Ann", "members.0.channels": "ann@", "members.0.hours": "Mo-Fr 08:00-18:00"})
-    page.click("button:has-text('Check') >> nth=-1")
+    follow(page, "button:has-text('Check') >> nth=-1")
     assert "Channels “ann@” are not right: expected mailto:name@host or mqtt:topic" in page.inner_text(
         ".govuk-error-summary"
     )
     fill(page, **{"members.0.channels": "mailto:ann@a.example"})
-    page.click("text=Add a member")
+    follow(page, "text=Add a member")
     fill(page, **{"members.1.name": "Bob", "members.1.channels": "mqtt:bob"})
-    page.click("text=Remove member 1")
+    follow(page, "text=Remove member 1")
     assert page.input_value('[id="members.0.name"]') == "Bob"
     check_and_save(page)
     assert [m["name"] for m in stored(known, "team")["T9"]["members"]] == ["Bob"]

@@ -70,8 +70,8 @@ def test_an_unknown_a_revoked_and_a_past_token_are_refused_alike(url: str, addre
             details.add(problem(answer, 401)["detail"])
             assert answer.headers["www-authenticate"].startswith("Bearer")
     assert len(details) == 1
-    problem(httpx.get(f"{address}/api/v1/alerts", trust_env=False), 401)
-    basic = httpx.get(f"{address}/api/v1/alerts", auth=("every", "three small words"), trust_env=False)
+    problem(httpx.get(f"{address}/api/v1/alerts", trust_env=False, timeout=90), 401)
+    basic = httpx.get(f"{address}/api/v1/alerts", auth=("every", "three small words"), trust_env=False, timeout=90)
     problem(basic, 401)
 
 

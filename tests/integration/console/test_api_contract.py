@@ -34,7 +34,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def test_the_contract_is_open_and_tells_of_calls_alone(address: str) -> None:
-    answer = httpx.get(f"{address}/api/v1/openapi.json", trust_env=False)
+    answer = httpx.get(f"{address}/api/v1/openapi.json", trust_env=False, timeout=90)
     contract = answer.json()
     assert contract["openapi"].startswith("3.1")
     assert contract["info"]["version"]
@@ -51,7 +51,9 @@ def test_the_contract_is_open_and_tells_of_calls_alone(address: str) -> None:
         assert {"token": []} in call["security"]
         assert "application/problem+json" in str(call["responses"]) or "Problem422" in str(call["responses"])
     assert "HTTPValidationError" not in str(contract["paths"])
-    again = httpx.get(f"{address}/api/v1/openapi.json", headers={"if-none-match": answer.headers["etag"]}, trust_env=False)
+    again = httpx.get(
+        f"{address}/api/v1/openapi.json", headers={"if-none-match": answer.headers["etag"]}, trust_env=False, timeout=90
+    )
     assert (again.status_code, again.content) == (304, b"")
 
 

@@ -16,7 +16,7 @@ OTHER = {"origin": "https://elsewhere.example"}
 
 @pytest.fixture
 def stranger(address: str) -> Any:
-    with httpx.Client(base_url=address, trust_env=False) as found:
+    with httpx.Client(base_url=address, trust_env=False, timeout=90) as found:
         yield found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.database import connect
-from tests.integration.console.conftest import add_account
+from tests.integration.console.conftest import PATIENCE_MS, add_account, follow
 from tests.integration.console.investigators_scene import LAT, LON, settle
 from tests.integration.console.test_investigators_crimes import BAD, GOOD, HEADER
 
@@ -48,6 +48,8 @@ def tab_to(page: Page, target: str) -> None:
 
 
 def test_near_by_the_keyboard_alone(visit: Visit) -> None:
+    from playwright.sync_api import expect
+
     page = visit("kent", "/near")
     page.wait_for_selector("#near-map[data-ready]")
     assert violations(page) == []
@@ -55,9 +57,12 @@ def test_near_by_the_keyboard_alone(visit: Visit) -> None:
                        ("reason", "Burglary"), ("case_ref", "26/4711")):  # fmt: skip
         tab_to(page, name)
         page.keyboard.type(text)
-    assert page.input_value("#lat").startswith("51.")
-    assert "off by up to 7 m" in page.inner_text("#place-said")
-    page.keyboard.press("Enter")
+    expect(page.locator("#lat")).to_have_value(
+        re.compile(r"51\."), timeout=PATIENCE_MS
+    )  # the server says where the square is
+    expect(page.locator("#place-said")).to_contain_text("off by up to 7 m", timeout=PATIENCE_MS)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     page.wait_for_selector("#answer-map[data-shown]")
     assert page.inner_text("h1") == "Who was near?"
     assert "K1" in page.inner_text("main")
@@ -77,24 +82,18 @@ def test_a_place_taken_from_the_map_and_faults_that_lead_to_their_fields(visit: 
     page.wait_for_selector("#near-map[data-ready]")
     page.fill("#place", "SK 97 71")
     page.press("#place", "Tab")
-    expect(page.locator("#lat")).not_to_have_value("")
+    expect(page.locator("#lat")).not_to_have_value("", timeout=PATIENCE_MS)
     page.click("#near-map-view", position={"x": 200, "y": 200})
-    expect(page.locator("#place")).to_have_value("")
+    expect(page.locator("#place")).to_have_value("", timeout=PATIENCE_MS)
     assert re.fullmatch(r"-?\d+\.\d{6}", page.input_value("#lat"))
     page.fill("#from", "29/03/2026 01:30")
-    page.click("button:has-text('Who was near')")
+    follow(page, "button:has-text('Who was near')")
     page.wait_for_selector(".govuk-error-summary")
     page.wait_for_function("document.activeElement.className.startsWith('govuk-error-summary')")
     assert violations(page) == []
     page.click(".govuk-error-summary a >> nth=0")
     assert page.evaluate("document.activeElement.id") == "from"
     assert page.input_value("#from") == "29/03/2026 01:30"
-
-
-def follow(page: Page, what: str) -> None:
-    """Click, and be on the page that it leads to."""
-    with page.expect_navigation():
-        page.click(what)
 
 
 def test_a_batch_is_imported_matched_and_becomes_a_pack(visit: Visit, tmp_path: Path) -> None:
@@ -142,6 +141,6 @@ def test_near_without_scripts(visit: Visit) -> None:
     page.fill("#lon", str(LON))
     for name, text in (("from", "01/03/2026 08:30"), ("to", "01/03/2026 08:45"), ("reason", "x"), ("case_ref", "y")):
         page.fill(f"#{name}", text)
-    page.click("button:has-text('Who was near')")
+    follow(page, "button:has-text('Who was near')")
     page.wait_for_selector("#unmonitored")
     assert "Placed, strong" in page.inner_text("main")

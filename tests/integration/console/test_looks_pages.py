@@ -21,7 +21,7 @@ from tagwatch.console import create_app
 from tagwatch.console.database import Database
 from tagwatch.console.office import Office
 from tagwatch.settings import Settings
-from tests.integration.console.conftest import Client
+from tests.integration.console.conftest import PATIENCE_MS, Client
 from tests.integration.console.investigators_scene import asked, settle
 from tests.integration.console.managers_town import NOW_US as TOWN_US
 from tests.integration.console.operators_scene import settle_town
@@ -161,9 +161,11 @@ def test_pages_of_an_investigator(office: Office, visit: Visit, signed_in: SignI
 @pytest.mark.parametrize("office", ["kent"], indirect=True)
 def test_pages_of_nobody_and_of_faults(office: Office, visit: Visit, browser: Any, address: str) -> None:
     nobody = browser.new_context(base_url=address).new_page()
+    nobody.set_default_timeout(PATIENCE_MS)
     assert _faults_of(nobody, [Row("/sign-in", "", "/sign-in")], {}) == ""
     nobody.fill("#login", "nobody")
-    nobody.press("#login", "Enter")
+    with nobody.expect_navigation():
+        nobody.press("#login", "Enter")
     nobody.wait_for_selector(".govuk-error-summary")
     assert _violations(nobody, "sign-in-refused") == []
     nobody.goto("/no-such-page")
@@ -190,7 +192,8 @@ def _draft(client: Client, names: Mapping[str, str]) -> str:
 def _say_why(page: Page, wearer: str) -> None:
     page.goto(f"/wearers/{wearer}/trail")
     page.fill("#reason", "Weekly review")
-    page.press("#reason", "Enter")
+    with page.expect_navigation():
+        page.press("#reason", "Enter")
     page.wait_for_url("**/trail*")
 
 

@@ -66,7 +66,8 @@ def test_a_trail_from_the_reason_to_the_export(visit: Callable[..., Any], url: s
     assert "Why do you open the locations of A?" in page.locator("h1").inner_text()
     page.fill("#reason", "Burglary")
     page.fill("#case_ref", "26/1234")
-    page.get_by_role("button", name="Open the locations").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Open the locations").click()
     page.wait_for_selector("#trail-map[data-shown]")
     assert "All 300 fixes are drawn. 1 carry no weight" in page.locator("#trail-rule").inner_text()
     page.wait_for_selector("#trail-map[data-ready]")
@@ -85,7 +86,8 @@ def test_a_trail_from_the_reason_to_the_export(visit: Callable[..., Any], url: s
     with page.expect_download() as started:
         page.get_by_role("link", name="CSV").click()
     assert started.value.suggested_filename == "trail-A-2026-03-28T20_00.csv"
-    page.get_by_role("link", name="Next page").first.click()
+    with page.expect_navigation():
+        page.get_by_role("link", name="Next page").first.click()
     assert page.locator("#fixes").inner_text() == "Fixes 201 to 300 of 300"
     with connect(url) as connection:
         rows = [row for row in audit.rows(connection) if row.subject == "A"]
@@ -185,7 +187,8 @@ def test_a_trail_of_100_000_fixes(visit: Callable[..., Any], url: str) -> None:
         FixStore(connection).write(fixes_of("=T9", times, lat, lon))
     page = visit("operator", "/wearers/L/trail?from=2026-02-20T00:00&to=2026-03-29T00:00&tz=UTC")
     page.fill("#reason", "Review")
-    page.get_by_role("button", name="Open the locations").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Open the locations").click()
     page.wait_for_selector("#trail-map[data-shown]")
     rule = page.locator("#trail-rule").inner_text()
     assert "of 100,000 fixes are drawn" in rule

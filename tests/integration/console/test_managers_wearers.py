@@ -22,7 +22,7 @@ from tagwatch.access import audit
 from tagwatch.compliance import Inquiry, from_database
 from tagwatch.console.office import Office
 from tagwatch.simulate.world import START_US
-from tests.integration.console.conftest import add_account
+from tests.integration.console.conftest import add_account, follow
 from tests.integration.console.managers_town import NOW_US, add_wearer, conditions, fixes_of, settle, town
 
 NASTY = '<img src=x onerror="document.title=1">&"\'{{ 7 * 7 }}'
@@ -217,7 +217,7 @@ def test_names_are_text_in_the_browser(visit: Callable[..., Any], url: str) -> N
     page = visit("senior-operator", "/wearers?q=img")
     page.get_by_text("The last nights are worked out").wait_for(state="attached")
     assert page.locator("main img").count() == 0
-    page.locator("tbody a").click()
+    follow(page, "tbody a")
     page.wait_for_selector(".mg-calendar")
     assert NASTY in page.locator("h1").inner_text()
     assert page.locator("main img").count() == 0

@@ -102,7 +102,7 @@ def test_nobody_gets_tiles_without_signing_in(address: str) -> None:
     import httpx
 
     for path in ("/map/base.json", "/map/base.pmtiles", "/map/tiles/1/0/0"):
-        answer = httpx.get(address + path, headers={"sec-fetch-mode": "cors"}, trust_env=False)
+        answer = httpx.get(address + path, headers={"sec-fetch-mode": "cors"}, trust_env=False, timeout=90)
         assert answer.status_code == 401, path
 
 

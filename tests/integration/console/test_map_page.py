@@ -83,6 +83,11 @@ def pixel(page: Page, lon: float, lat: float) -> Position:
     return {"x": found[0], "y": found[1]}
 
 
+def draw_frame(page: Page) -> None:
+    """Wait until the page has been drawn with all that came of what was done last."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
+
 def test_what_lies_under_a_click_is_told_as_text(open_map: Open) -> None:
     page = open_map(scene(30))
     assert page.get_attribute("#map", "data-shown") == "34"  # a ring, a zone, a home, a way and 30 fixes
@@ -95,7 +100,10 @@ def test_what_lies_under_a_click_is_told_as_text(open_map: Open) -> None:
     assert page.locator(".tw-map__told i, .tw-map__told b").count() == 0
     page.keyboard.press("Escape")
     assert page.is_hidden(".tw-map__told")
-    page.evaluate(f"async place => {{ {_MAP} map.ol.getView().setCenter(ol.proj.fromLonLat(place)); }}", [LON, LAT])
+    page.evaluate(
+        f"async place => {{ {_MAP} map.ol.getView().setCenter(ol.proj.fromLonLat(place)); map.ol.renderSync(); }}",
+        [LON, LAT],
+    )
     page.focus("#map-view")
     page.keyboard.press("Enter")
     page.wait_for_selector(".tw-map__told >> text=<b>Mill</b> Lane: exclusion zone")
@@ -175,7 +183,7 @@ def test_areas_are_drawn_and_typed(open_map: Open) -> None:
     edge = pixel(page, *Geod(ellps="WGS84").fwd(LON, LAT, 90, 150)[:2])
     for place in (pixel(page, LON, LAT), edge):
         view.click(position=place)
-        page.wait_for_timeout(300)  # closer clicks are a double click
+        draw_frame(page)
     page.wait_for_function("() => document.getElementById('area').value !== ''")
     told = json.loads(page.input_value("#area"))
     assert told["geometry"]["type"] == "Point"
@@ -184,7 +192,7 @@ def test_areas_are_drawn_and_typed(open_map: Open) -> None:
     corners = [(200, 100), (400, 100), (400, 300), (200, 100)]
     for x, y in corners:
         view.click(position={"x": x, "y": y})
-        page.wait_for_timeout(300)
+        draw_frame(page)
     page.wait_for_function("() => document.getElementById('area').value.includes('Polygon')")
     ring = json.loads(page.input_value("#area"))["geometry"]["coordinates"][0]
     assert len(ring) == 4

@@ -16,7 +16,7 @@ from tagwatch import configuration
 from tagwatch.console.managers.standings import conditions_of
 from tagwatch.console.office import Office
 from tagwatch.console.operators.presence import read_day
-from tests.integration.console.conftest import NOW_US, add_account
+from tests.integration.console.conftest import NOW_US, add_account, follow
 from tests.integration.console.managers_town import NOW_US as TOWN_US
 from tests.integration.console.managers_town import conditions
 from tests.integration.console.operators_scene import Desk, alert, settle_town
@@ -76,10 +76,10 @@ def test_an_alert_explains_itself(visit: Callable[..., Page], town: list[str], c
     page.click("text=The day as a table")
     rows = page.locator("details[open] tbody tr")
     assert rows.count() > len(lanes)
-    page.wait_for_selector("#alert-map canvas")
-    page.click("text=Day after")
+    page.wait_for_selector("#alert-map[data-shown] canvas")
+    follow(page, "text=Day after")
     assert "Saturday 28 March 2026" in page.inner_text("#t-day")
-    page.click("text=Day before")
+    follow(page, "text=Day before")
     assert "Friday 27 March 2026" in page.inner_text("#t-day")
     audited = connection.execute(
         "SELECT DISTINCT action, subject, actor FROM audit_entry WHERE action LIKE 'alert %' ORDER BY 1"

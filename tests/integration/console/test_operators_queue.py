@@ -21,9 +21,9 @@ from tagwatch.console import create_app, serve
 from tagwatch.console.database import Database
 from tagwatch.console.office import Office
 from tagwatch.console.operators.desk import Desk as ConsoleDesk
-from tagwatch.embedded import free_port
 from tagwatch.settings import Settings
-from tests.integration.console.conftest import NOW_US, PASSWORD, add_account
+from tests.integration.conftest import find_free_port
+from tests.integration.console.conftest import NOW_US, PASSWORD, PATIENCE_MS, add_account, follow
 from tests.integration.console.operators_scene import Desk, alert
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ def live(page: Page) -> Page:
 def opened(browser: Browser, address: str, login: str) -> Page:
     """The queue in a browser whose complaints are not counted: it tells of every answer that is no success."""
     page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{address}/sign-in?next=/queue")
     page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
-    page.wait_for_url("**/queue")
+    page.wait_for_url(f"{address}/queue")  # and not the form, whose address ends in the same word
     return page
 
 
@@ -106,7 +107,7 @@ def test_an_alert_appears_by_itself_in_its_place(visit: Callable[..., Page], des
 def test_a_cut_connection_loses_nothing(browser: Browser, url: str, desk: Desk) -> None:
     """The server goes, an alert is raised and another one handled, the server comes back: the page has both."""
     some(desk)
-    port = free_port()
+    port = find_free_port()
 
     def served() -> Any:
         return serve(create_app(Office(Database(url), Settings(), clock=lambda: NOW_US)), port)
@@ -231,12 +232,12 @@ def test_five_thousand_open_alerts(visit: Callable[..., Page], desk: Desk) -> No
     assert page.inner_text("#section-waiting [data-count]") == "5000"
     assert len(ids(page)) == 50
     assert "Lines 1 to 50 of" in page.inner_text("#section-waiting")
-    begun = "performance.timing.responseEnd - performance.timing.requestStart"
-    assert page.evaluate(begun) < 5_000
+    told = "performance.getEntriesByType('navigation')[0].decodedBodySize"
+    assert 1_000 < page.evaluate(told) < 200_000  # of 5,000 alerts, what is shown
     desk.raise_all([alert("W-NEW", "tag.strap", NOW_US)], NOW_US)
     page.wait_for_selector("#section-waiting [data-count]:text-is('5001')")
     seen = set(ids(page))
-    page.click("text=Next lines")
+    follow(page, "text=Next lines")
     live(page)
     assert len(ids(page)) == 50
     assert not seen & set(ids(page))
