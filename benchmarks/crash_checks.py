@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +115,12 @@ def every_delivery_arrived(url: str, receiver: Receiver) -> dict[str, int]:
             "refused with 500": receiver.n_refused, "cut off": len(receiver.unanswered)}  # fmt: skip
 
 
-def raw_log_is_whole(folder: Path, url: str) -> dict[str, int]:
-    """The chain verifies, and what the log holds decodes to the fixes of the database, none of them heard of later."""
-    log = verify(folder)
-    assert not log.faults, f"the raw log: {log.faults[:3]}"
+def raw_log_is_whole(folders: Sequence[Path], url: str) -> dict[str, int]:
+    """The chains verify, and what the logs of all instances hold decodes to the fixes of the database, none heard of later."""
+    logs = [verify(folder) for folder in folders]
+    assert not any(log.faults for log in logs), f"the raw log: {[log.faults[:3] for log in logs]}"
     first: dict[Identity, int] = {}
-    for fixes in _decoded(folder):
+    for fixes in chain.from_iterable(map(_decoded, folders)):
         for key, received_s in zip(identities(fixes), fixes.received_s.tolist(), strict=True):
             first[key] = min(received_s, first.get(key, received_s))
     with database.connect(url) as connection:
@@ -129,8 +131,8 @@ def raw_log_is_whole(folder: Path, url: str) -> dict[str, int]:
     n_later = sum(first[key] > received_s for key, received_s in arrived.items())
     assert n_later == 0, f"{n_later} fixes are said to be received before the raw log has them"
     return {
-        "raw messages": log.n_messages,
-        "torn ends": len(list(folder.glob("*.torn-*"))),
+        "raw messages": sum(log.n_messages for log in logs),
+        "torn ends": sum(len(list(folder.glob("*.torn-*"))) for folder in folders),
         "received restamped": n_earlier,
     }
 

@@ -261,7 +261,7 @@ def _check(report: Report, there: Stand, settings: Settings, hook: Receiver, sce
     report.counts |= crash_checks.history_is_whole(url, channels=2)
     report.counts |= crash_checks.ledger_as_replayed(url, settings, scene.fixes, as_of_us)
     report.counts |= crash_checks.every_delivery_arrived(url, hook)
-    report.counts |= crash_checks.raw_log_is_whole(settings.raw_log.folder, url)
+    report.counts |= crash_checks.raw_log_is_whole([settings.raw_log.folder], url)
     assert not report.faults, report.faults
     report.checks_s = time.monotonic() - started_s
 

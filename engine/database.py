@@ -34,14 +34,14 @@ RESTORING = "tagwatch_restoring"
 of the database may make it, where a setting of the database would ask for a superuser."""
 
 
-def connect(url: str, wait_s: float = 30.0) -> Connection:
+def connect(url: str, wait_s: float = 30.0, name: str = "tagwatch") -> Connection:
     """A connection in UTC; UnreachableError, naming the server, when it cannot be had within `wait_s` seconds. InputError for
     what is no URL of PostgreSQL: it is not shown, as it may hold a password."""
     _check(url)
     give_up = time.monotonic() + wait_s
     while True:
         try:
-            return psycopg.connect(url, connect_timeout=5, application_name="tagwatch", **GIVEN)
+            return psycopg.connect(url, connect_timeout=5, application_name=name, **GIVEN)
         except psycopg.OperationalError as fault:
             if time.monotonic() >= give_up:
                 reason = str(fault).strip().splitlines()[0]

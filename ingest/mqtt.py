@@ -6,7 +6,7 @@ identifiers) before acknowledgements come. Whatever it sends, no more is read th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 
 from engine.times import Clock, system_clock
@@ -31,12 +31,16 @@ class Subscriber:
         *,
         trust: Trust = Trust(),
         clock: Clock = system_clock,
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`protocol` is 3.1.1, 5, or auto (5 where the broker takes it). Raises InputError for a wrong address."""
+        """`protocol` is 3.1.1, 5, or auto (5 where the broker takes it); `may_connect`: see `Stream`. Raises InputError for a
+        wrong address."""
         self._queue: SimpleQueue[list[Message]] = SimpleQueue()  # what one read of the network brought
         self._turns = Turns()
         self._n_arrived = self._n_taken = self._bytes_arrived = self._bytes_taken = 0  # each is written by one thread only
-        self._stream = Stream(url, client_id, topics, protocol, trust, clock, self._arrived, self._has_room)
+        self._stream = Stream(
+            url, client_id, topics, protocol, trust, clock, self._arrived, self._has_room, may_connect=may_connect
+        )
 
     @property
     def connected(self) -> bool:

@@ -25,7 +25,7 @@ from ingest.message import Message
 from ingest.mqtt_talk import KEEPALIVE_S, Talk
 
 PROTOCOLS = {"3.1.1": ("3.1.1",), "5": ("5",), "auto": ("5", "3.1.1")}
-_BACK_OFF_S = (1.0, 30.0)
+_FIRST_PAUSE_S = 1.0
 _OPEN_S = 5.0
 _READ, _READS = 1 << 18, 4
 _SUBSCRIBING = 1  # the packet identifier of our SUBSCRIBE
@@ -43,9 +43,13 @@ class Stream:
 
     def __init__(
         self, url: str, client_id: str, topics: Sequence[str], protocol: str, trust: Trust, clock: Clock,
-        on_messages: Callable[[list[Message], int], None], has_room: Callable[[], bool] = lambda: True,
+        on_messages: Callable[[list[Message], int], None], has_room: Callable[[], bool] = lambda: True, *,
+        may_connect: Callable[[], bool] = lambda: True, keepalive_s: float = KEEPALIVE_S, most_pause_s: float = 30.0,
     ) -> None:  # fmt: skip
-        """Raises InputError for a wrong address, protocol, or file of TLS; connects only with `connect`."""
+        """Raises InputError for a wrong address, protocol, or file of TLS; connects only with `connect` or `start`.
+
+        It does not connect while `may_connect` says no: who connects under a client id ends the connection of whoever had it.
+        """
         if protocol not in PROTOCOLS:
             raise InputError(field="protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
         self.url, self.generation = parse_url(url), 0
@@ -53,6 +57,7 @@ class Stream:
         self._client_id, self._topics = client_id, tuple(topics)
         self._clock, self._on_messages, self._has_room = clock, on_messages, has_room
         self._protocols = list(PROTOCOLS[protocol])
+        self._may_connect, self._keepalive_s, self._most_pause_s = may_connect, keepalive_s, most_pause_s
         self._lock = threading.Lock()  # over generation, _out, _unconfirmed, and the moments when _up changes
         self._out = bytearray()
         self._unconfirmed: dict[int, tuple[str, bytes]] = {}
@@ -75,14 +80,18 @@ class Stream:
 
     def connect(self, timeout_s: float) -> None:
         """Return once the broker has accepted; UnreachableError with host, port and the time waited where it does not."""
+        self.start()
+        if not self._up.wait(timeout_s):
+            self.close()
+            raise UnreachableError(f"MQTT broker {self.url.name} is not reachable ({self.reason}); waited {timeout_s:g} s")
+
+    def start(self) -> None:
+        """Begin to connect, and return at once."""
         self._bell, ear = socket.socketpair()
         self._bell.setblocking(False)
         ear.setblocking(False)
         self._thread = threading.Thread(target=self._run, args=(ear,), name="mqtt", daemon=True)
         self._thread.start()
-        if not self._up.wait(timeout_s):
-            self.close()
-            raise UnreachableError(f"MQTT broker {self.url.name} is not reachable ({self.reason}); waited {timeout_s:g} s")
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         """Acknowledge those of the present connection, in order; returns how many they were."""
@@ -127,20 +136,23 @@ class Stream:
                 self._bell.send(b"!")
 
     def _run(self, ear: socket.socket) -> None:
-        pause_s, told = _BACK_OFF_S[0], ""
+        pause_s, told = _FIRST_PAUSE_S, ""
         with ear:
             while not self._stopping.is_set():
+                if not self._may_connect():
+                    self._stopping.wait(_FIRST_PAUSE_S)
+                    continue
                 if self._live(ear):
-                    pause_s, told = _BACK_OFF_S[0], ""
+                    pause_s, told = _FIRST_PAUSE_S, ""
                 if not self._stopping.is_set() and self.reason != told:
                     told = self.reason
                     log.warning("broker away", broker=self.url.name, reason=told)
                 self._stopping.wait(pause_s)
-                pause_s = min(2 * pause_s, _BACK_OFF_S[1])
+                pause_s = min(2 * pause_s, self._most_pause_s)
 
     def _live(self, ear: socket.socket) -> bool:
         """One connection from its beginning to its end; returns whether the broker accepted it and kept to the protocol."""
-        talk = Talk(self.protocol, self.generation)
+        talk = Talk(self.protocol, self.generation, self._keepalive_s)
         fault: Exception | None = None
         try:
             with _opened(self.url, self._tls) as connection:
@@ -169,7 +181,9 @@ class Stream:
     def _converse(self, connection: socket.socket, ear: socket.socket, talk: Talk) -> None:
         """Until the end of the connection, which is an OSError, or of us."""
         talk.begun = True
-        unsent = bytearray(wire.connect(self.protocol, self._client_id, int(KEEPALIVE_S), self.url.user, self.url.password))
+        unsent = bytearray(
+            wire.connect(self.protocol, self._client_id, int(self._keepalive_s), self.url.user, self.url.password)
+        )
         poll = select.poll()
         poll.register(ear, select.POLLIN)
         until_s: float | None = None

@@ -13,11 +13,11 @@ _PATIENCE_S = 15.0
 class Talk:
     """One connection from CONNECT on. A broker that does not answer in time, or takes nothing from us, is given up."""
 
-    def __init__(self, protocol: str, generation: int) -> None:
+    def __init__(self, protocol: str, generation: int, keepalive_s: float = KEEPALIVE_S) -> None:
         self.reader = wire.Reader(protocol, generation)
         self.begun = self.answered = self.wrong_protocol = False
         self.awaits_subscription = False
-        self.keepalive_s: float = KEEPALIVE_S
+        self.keepalive_s = keepalive_s
         self.asked_s = self.sent_s = self.heard_s = time.monotonic()
         self._pinged_s: float | None = None
 

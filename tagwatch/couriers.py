@@ -18,6 +18,7 @@ from engine.database import Connection
 from engine.errors import UnreachableError
 from engine.times import SECOND_US, Clock
 from tagwatch.channels import LANES
+from tagwatch.leadership.lease import named
 
 NO_WAIT = "SET synchronous_commit = off"
 """A mark does not wait for the disk, which the fixes need more. A crash of this process loses none; one of the database server
@@ -32,14 +33,17 @@ log = structlog.get_logger("tagwatch.couriers")
 
 @contextmanager
 def couriers(
-    url: str, notifiers: Mapping[str, Notifier], clock: Clock, on_delivered: OnDelivered | None = None
+    url: str, notifiers: Mapping[str, Notifier], clock: Clock, on_delivered: OnDelivered | None = None, name: str = ""
 ) -> Iterator[None]:
     """Deliver while the block runs, and then what is still due, so that what was just decided is told. `on_delivered` is
-    called in the courier's thread."""
+    called in the courier's thread; `name` is the instance's, whose connections whoever takes over ends."""
     stopping = threading.Event()
     threads = [
         threading.Thread(
-            target=_serve, args=(url, kind, notifier, clock, on_delivered, stopping), name=f"courier-{kind}", daemon=True
+            target=_serve,
+            args=(url, kind, notifier, clock, on_delivered, stopping, name),
+            name=f"courier-{kind}",
+            daemon=True,
         )
         for kind, notifier in notifiers.items()
     ]
@@ -54,22 +58,34 @@ def couriers(
 
 
 def _serve(
-    url: str, kind: str, notifier: Notifier, clock: Clock, on_delivered: OnDelivered | None, stopping: threading.Event
+    url: str,
+    kind: str,
+    notifier: Notifier,
+    clock: Clock,
+    on_delivered: OnDelivered | None,
+    stopping: threading.Event,
+    name: str,
 ) -> None:
     """Deliver what is due until told to stop, and then once more; the notifier is closed by who used it last."""
     try:
-        _serve_on(url, kind, notifier, clock, on_delivered, stopping)
+        _serve_on(url, kind, notifier, clock, on_delivered, stopping, name)
     finally:
         _close(notifier)
 
 
 def _serve_on(
-    url: str, kind: str, notifier: Notifier, clock: Clock, on_delivered: OnDelivered | None, stopping: threading.Event
+    url: str,
+    kind: str,
+    notifier: Notifier,
+    clock: Clock,
+    on_delivered: OnDelivered | None,
+    stopping: threading.Event,
+    name: str,
 ) -> None:
     """Deliver until told to stop; without the database wait for it to come back."""
     while True:
         try:
-            with database.connect(url, 5.0) as connection:
+            with database.connect(url, 5.0, named(name)) as connection:
                 connection.autocommit = True  # a connection in a transaction hears no notification
                 connection.execute(NO_WAIT)
                 connection.execute(f"LISTEN {WAKE}")

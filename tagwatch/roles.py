@@ -46,6 +46,7 @@ SERVICE = {
     "audit_entry": APPEND,
     "legal_hold": KEEP,
     "horizon_number": "UPDATE",  # to lock its row; it is moved by who erases
+    "leader": "UPDATE",
 }
 """By table what the service may do besides reading. Erasure, compression and migrations are the owner's."""
 UNREPORTED = {

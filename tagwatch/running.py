@@ -65,7 +65,7 @@ def alongside(
     office = Office(Database(url), settings, clock, feed=feed_of(service), scene=scene or {}, examiner=examiner)
     with (
         serve(create_app(office), settings.console.port, settings.console.listen) as address,
-        couriers(url, notifiers, clock, on_delivered),
+        couriers(url, notifiers, clock, on_delivered, service.leadership.name),
     ):
         yield address
 

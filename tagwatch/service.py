@@ -23,6 +23,8 @@ from ingest.message import Message
 from ingest.mqtt import Subscriber
 from ingest.raw_log import RawLog
 from tagwatch.counts import Counts
+from tagwatch.leadership.instance import name_of, probe
+from tagwatch.leadership.leadership import LEASE_S, DeposedError, Leadership
 from tagwatch.poison import Poison
 from tagwatch.retention.daily import Daily
 from tagwatch.rooting import Rooting
@@ -60,8 +62,18 @@ class Service:
         self._failures = 0
         self._poison = Poison(settings.raw_log.folder / "attempt.json")
         self._rooting = Rooting(settings.raw_log.folder, settings.raw_log.key)
+        self._probe = probe(settings.broker, name_of(settings.raw_log.folder), clock)
+        self.leadership = Leadership(
+            settings.database.url, name_of(settings.raw_log.folder), lambda: self.reaches_broker, self._is_alive
+        )
+        self.standing_by = threading.Event()
         self.daily = Daily(settings)
         self.upkeep = Upkeep(settings.database.upkeep_url or settings.database.url, self._keep_up, self.daily)
+
+    @property
+    def reaches_broker(self) -> bool:
+        """Whether the broker can be reached from here, whoever leads."""
+        return self._probe.connected
 
     def run(self, wait_s: float = 30.0) -> None:
         """Serve until `stopping` is set. UnreachableError where a server is not there at the start.
@@ -71,7 +83,10 @@ class Service:
         warm()
         self.warmed.set()
         self.counts.beat_s = time.monotonic()
-        with closing(self._rooting), closing(self.upkeep), closing(self._poison):
+        self._probe.start()
+        with (
+            closing(self._rooting), closing(self.upkeep), closing(self._poison), closing(self._probe), self.leadership.kept(),
+        ):  # fmt: skip
             while not self.stopping.is_set():
                 self.stopping.wait(self._live(wait_s))
 
@@ -82,6 +97,8 @@ class Service:
         try:
             with _opened(self.settings.raw_log.folder) as raw_log:
                 self._serve(raw_log, wait_s if is_first else NEVER_S)
+        except DeposedError:
+            log.warning("stands by: another instance leads")
         except Exception as fault:  # the edge: what it did is undone, and what it knew is forgotten
             if is_first and isinstance(fault, TagwatchError) and not self.ready.is_set():
                 raise
@@ -102,12 +119,36 @@ class Service:
     def _serve(self, raw_log: RawLog, wait_s: float) -> None:
         url = self.settings.database.url
         self._patiently(lambda most_s: database.connect(url, most_s).close(), wait_s)
-        session = Session(self.settings, self.clock, self.counts, min(wait_s, FIRST_WAIT_S), self._poison)
+        if not self._leads():
+            return
+        leadership = self.leadership
+        session = Session(
+            self.settings,
+            self.clock,
+            self.counts,
+            min(wait_s, FIRST_WAIT_S),
+            self._poison,
+            leadership.require,
+            leadership.name,
+        )
         try:
             self._take_up(session, raw_log)
             self._subscribe(session, raw_log, wait_s)
         finally:
             session.connection.close()
+
+    def _leads(self) -> bool:
+        """Stand by until this instance leads; False where it is to stop before."""
+        began_s = time.monotonic()
+        while not self.stopping.is_set():
+            self.counts.beat_s = time.monotonic()
+            if self.leadership.leads.wait(0.0 if self.stopping.is_set() else TICK_S):
+                self.standing_by.clear()
+                return True
+            if time.monotonic() - began_s > LEASE_S and not self.standing_by.is_set():
+                self.standing_by.set()
+                log.info("stands by: another instance leads")
+        return False
 
     def _take_up(self, session: Session, raw_log: RawLog) -> None:
         """What a life before this one left between the raw log and the database."""
@@ -118,12 +159,14 @@ class Service:
             log.info("taken again from the raw log", fixes=n_again)
 
     def _subscribe(self, session: Session, raw_log: RawLog, wait_s: float) -> None:
-        subscriber = self.subscriber = self._patiently(self._subscriber, wait_s)
+        subscriber = self.subscriber = self._patiently(self._subscriber, wait_s, leading=True)
         try:
             self.ready.set()
             if self._on_ready:
                 self._on_ready(session)
             while not self.stopping.is_set():
+                if not self.leadership.leads.is_set():
+                    raise DeposedError("another instance leads")
                 self._rooting.turn(raw_log, self.clock())
                 self.upkeep.turn(self.clock())
                 messages = subscriber.take(MOST_MESSAGES, TICK_S)
@@ -142,11 +185,18 @@ class Service:
 
     def _subscriber(self, wait_s: float) -> Subscriber:
         broker = self.settings.broker
-        subscriber = Subscriber(broker.url, broker.client_id, TOPICS, broker.protocol, trust=broker.trust, clock=self.clock)
+        subscriber = Subscriber(
+            broker.url, broker.client_id, TOPICS, broker.protocol, trust=broker.trust, clock=self.clock,
+            may_connect=lambda: self.leadership.is_sure,
+        )  # fmt: skip
         subscriber.connect(wait_s)
         return subscriber
 
-    def _patiently(self, attempt: Callable[[float], Thing], wait_s: float) -> Thing:
+    def _is_alive(self) -> bool:
+        """Whether the loop shows signs of life: who hangs renews no lease."""
+        return not self.warmed.is_set() or time.monotonic() - self.counts.beat_s < self.settings.health.hang_s
+
+    def _patiently(self, attempt: Callable[[float], Thing], wait_s: float, *, leading: bool = False) -> Thing:
         """Wait for a server for so long, in pieces: who waits is alive, and can be told to stop."""
         give_up = time.monotonic() + wait_s
         while True:
@@ -156,6 +206,8 @@ class Service:
             except UnreachableError:
                 if self.stopping.is_set() or time.monotonic() >= give_up:
                     raise
+                if leading and not self.leadership.leads.is_set():
+                    raise DeposedError("another instance leads") from None
 
     @staticmethod
     def _keep_up(connection: database.Connection, now_us: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -37,6 +37,7 @@ from tagwatch import configuration
 from tagwatch.channels import routing_of
 from tagwatch.counts import Counts
 from tagwatch.frontier import Frontier, Run
+from tagwatch.leadership.lease import named
 from tagwatch.metrics.codes import version_code
 from tagwatch.monitor import Conditions, Monitor
 from tagwatch.poison import Poison
@@ -68,11 +69,13 @@ class Session:
     """The monitor and the ledger in memory, and the transactions that keep the database in step with them."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, counts: Counts, wait_s: float, poison: Poison | None = None
+        self, settings: Settings, clock: Clock, counts: Counts, wait_s: float, poison: Poison | None = None,
+        fence: Callable[[database.Connection], None] = lambda _: None, name: str = "",
     ) -> None:  # fmt: skip
+        """`fence` is called in each transaction that writes, and raises where this instance must not."""
         self.clock, self.counts, self._settings = clock, counts, settings
-        self._poison = poison or Poison()
-        self.connection = database.connect(settings.database.url, wait_s)
+        self._poison, self._fence = poison or Poison(), fence
+        self.connection = database.connect(settings.database.url, wait_s, named(name))
         database.require_schema(self.connection, SCHEMAS)
         self.store = FixStore(self.connection)
         self._due: list[tuple[int, str]] = []
@@ -206,9 +209,10 @@ class Session:
 
     @contextmanager
     def _transaction(self, now_us: int) -> Iterator[None]:
-        """A transaction in which no horizon moves; what was erased before it began is out of memory."""
+        """A transaction in which nobody else leads and no horizon moves; what was erased before it began is out of memory."""
         self.counts.beat_s = time.monotonic()
         with self.connection.transaction():
+            self._fence(self.connection)
             if number_now(self.connection) != self._horizons.number:
                 self._move_horizons(now_us)
             yield

@@ -35,7 +35,7 @@ def judge(stand: Stand, verdict: Verdict) -> None:
         lambda: crash_checks.history_is_whole(url, channels=2),
         lambda: crash_checks.ledger_as_replayed(url, settings, fixes, as_of_us),
         lambda: crash_checks.every_delivery_arrived(url, stand.hook),
-        lambda: crash_checks.raw_log_is_whole(settings.raw_log.folder, url),
+        lambda: crash_checks.raw_log_is_whole(stand.raw_logs, url),
         lambda: stand.fault.check(stand) or {},  # type: ignore[func-returns-value]
     ]
     for check in checks:

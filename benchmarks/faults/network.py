@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("tags", "broker", "service", "database", "receiver")
+PARTS = ("tags", "broker", "service", "database", "receiver", "standby")
 _NEWNET = 0x40000000
 _RANDOM = 0xFFFFF000 + 56
 """Where a packet filter finds a random number: SKF_AD_OFF + SKF_AD_RANDOM."""

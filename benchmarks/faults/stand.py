@@ -46,6 +46,8 @@ class Stand:
         self.database = Postgres(folder / "postgres", host, fault.setting.postgres)
         self.url = self.database.url
         self.settings_file = self._write_settings()
+        self.raw_logs = [folder / "raw-log"]
+        """Of every instance of the service."""
 
     @property
     def is_naive(self) -> bool:
@@ -136,8 +138,9 @@ def made(
             hook = stack.enter_context(receiver(seed, 0.0, network.host("receiver")))
         there = Stand(folder, fault, fault.world(seed, tries, quick), network, hook, tries=tries, quick=quick, seed=seed)
         there.service = service_of(there) if service_of else ServiceProcess(there.settings_file, fault.setting.environment)
-        for victim in (there.database, there.broker, there.service):
+        for victim in (there.database, there.broker):
             stack.callback(victim.kill)
+        stack.callback(lambda: there.service.kill())  # noqa: PLW0108 - a fault may put others in its place
         _bring_up(there, service_of is None)
         yield there
 

@@ -110,11 +110,18 @@ def _connections(connection: Connection) -> Iterator[Finding]:
 
 
 def _others(connection: Connection) -> Iterator[Finding]:
-    n_services = int(_one(connection, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tagwatch health'"
-                          " AND datname = current_database()"))  # fmt: skip
-    if n_services > 1:
-        yield Finding(_PART, FAULT, f"{n_services} services work on this database: each spoils the other's ledger",
-                      "stop all but one")  # fmt: skip
+    named = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = '{}'"
+    n_services, n_standing_by, n_candidates = (
+        int(_one(connection, named.format(f"tagwatch {name}"))) for name in ("health", "standby", "candidate")
+    )
+    if n_candidates:
+        yield Finding(_PART, WARNING, f"{n_candidates} that stand by do not reach the broker: they cannot take over well",
+                      "look at health/ready on the other machines")  # fmt: skip
+    elif n_services > 1 and not n_standing_by:
+        yield Finding(_PART, WARNING, f"{n_services} instances work on this database, and none stands by",
+                      "look at the logs of all, codes HA-...")  # fmt: skip
+    elif n_standing_by:
+        yield Finding(_PART, OK, f"{n_standing_by} other {'instance stands' if n_standing_by == 1 else 'instances stand'} by")
     n_long = int(_one(
         connection, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         f" AND xact_start < now() - interval '{LONG_MINUTES} minutes'"))  # fmt: skip

@@ -119,7 +119,7 @@ class Examiner:
 
     def _tell_systemd(self, parts: list[Part], is_live: bool) -> None:
         lines = []
-        if self._service.ready.is_set() and not self._is_ready_told:
+        if (self._service.ready.is_set() or self._service.standing_by.is_set()) and not self._is_ready_told:
             self._is_ready_told = True
             lines.append("READY=1")
         elif not self._is_ready_told:

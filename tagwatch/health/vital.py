@@ -33,13 +33,15 @@ def session(service: Service) -> Part:
     is_up = service.ready.is_set() and not service.stopping.is_set()
     if service.stopping.is_set():
         return Part("session", False, 0.0, "the service is stopping")
+    if service.standing_by.is_set():
+        return Part("session", True, 0.0, "another instance leads: this one stands by")
     return Part("session", is_up, float(is_up), "messages are taken" if is_up else "the service is taking up its state")
 
 
 def broker(service: Service) -> Part:
     """Whether the broker is there now."""
     subscriber = service.subscriber
-    is_up = subscriber is not None and subscriber.connected
+    is_up = service.reaches_broker if subscriber is None else subscriber.connected
     return Part("broker", is_up, float(is_up), "connected" if is_up else "the broker is not there")
 
 

@@ -52,6 +52,15 @@ EVENTS = {
     "the broker refuses a part of the subscription": Event(
         "MQT-REFUSED", "Its access rules keep `topics` from the service: tagwatch broker acl writes the right ones."
     ),
+    "leads": Event("HA-LEADS", "Nothing: this instance serves from now on, in term `number`."),
+    "stands by: another instance leads": Event("HA-STANDBY", "Nothing: it takes over where the other one fails."),
+    "another instance has taken over": Event(
+        "HA-DEPOSED",
+        "This instance was silent for too long. Look why: load, a machine that was paused, the way to the database.",
+    ),
+    "the broker cannot be reached from here: another instance may lead": Event(
+        "HA-NO-BROKER", "Look after the way from this machine to the broker; the other instance leads meanwhile."
+    ),
     "store kept up": Event("UPK-DONE", "Nothing."),
     "upkeep failed; it is tried again": Event(
         "UPK-FAILED", "See `fault`; it is tried every ten minutes. Where it goes on: `tagwatch doctor`, part store."

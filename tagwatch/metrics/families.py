@@ -57,9 +57,13 @@ class ServiceFamilies(Collector):
 
     def _broker_and_raw_log(self) -> Iterator[Metric]:
         service, subscriber = self._service, self._service.subscriber
-        up, waiting = (subscriber.connected, subscriber.waiting) if subscriber is not None else (False, 0)
+        up, waiting = (subscriber.connected, subscriber.waiting) if subscriber else (service.reaches_broker, 0)
         yield _gauge("tagwatch_broker_connected", "Whether the broker is there", float(up))
         yield _gauge("tagwatch_subscriber_waiting_messages", "Messages that have arrived and are not taken yet", waiting)
+        yield _gauge("tagwatch_leads", "Whether this instance serves; where it does not, it stands by",
+                     float(service.leadership.leads.is_set()))  # fmt: skip
+        yield _gauge("tagwatch_leader_term", "The term it leads in, one more with each leader, 0 where it does not",
+                     service.leadership.term)  # fmt: skip
         yield _total("tagwatch_troubles", "How often the service began again from what is stored", service.n_troubles)
         yield _total("tagwatch_raw_log_payload_bytes", "Payload that went into the raw log", service.counts.raw_bytes)
         yield _histogram("tagwatch_raw_log_write_seconds", "Writing a batch to the disk", service.counts.flush_s)

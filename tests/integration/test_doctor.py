@@ -145,7 +145,7 @@ def test_a_database_without_tables_or_with_spoilt_promises(server: Postgres, sce
             owner.execute("SELECT pg_reload_conf()")
 
 
-def test_a_role_without_rights_and_two_services(server: Postgres, scene: Callable[..., Scene]) -> None:
+def test_a_role_without_rights_and_two_instances(server: Postgres, scene: Callable[..., Scene]) -> None:
     with psycopg.connect(server.url, autocommit=True) as owner:
         owner.execute("DROP ROLE IF EXISTS weak")
         owner.execute("CREATE ROLE weak LOGIN")
@@ -155,7 +155,11 @@ def test_a_role_without_rights_and_two_services(server: Postgres, scene: Callabl
         assert "the role lacks INSERT on fix" in said(found, FAULT) or "permission denied" in said(found, FAULT)
     one, two = (psycopg.connect(server.url, application_name="tagwatch health") for _ in range(2))
     with one, two:
-        assert "2 services work on this database" in said(found_by("database", scene()), FAULT)
+        assert "2 instances work on this database, and none stands by" in said(found_by("database", scene()), WARNING)
+        with psycopg.connect(server.url, application_name="tagwatch standby"):
+            assert "1 other instance stands by" in said(found_by("database", scene()), OK)
+        with psycopg.connect(server.url, application_name="tagwatch candidate"):
+            assert "1 that stand by do not reach the broker" in said(found_by("database", scene()), WARNING)
 
 
 def test_settings_that_anybody_can_read_and_connections_in_the_clear(scene: Callable[..., Scene], tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Leadership: which of several instances serves, and how the others take over."""
