@@ -121,7 +121,9 @@ def _others(connection: Connection) -> Iterator[Finding]:
         yield Finding(_PART, WARNING, f"{n_services} instances work on this database, and none stands by",
                       "look at the logs of all, codes HA-...")  # fmt: skip
     elif n_standing_by:
-        yield Finding(_PART, OK, f"{n_standing_by} other {'instance stands' if n_standing_by == 1 else 'instances stand'} by")
+        yield Finding(
+            _PART, OK, f"{n_standing_by} other {'instance stands' if n_standing_by == 1 else 'instances stand'} by"
+        )
     n_long = int(_one(
         connection, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         f" AND xact_start < now() - interval '{LONG_MINUTES} minutes'"))  # fmt: skip

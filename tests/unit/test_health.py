@@ -167,8 +167,8 @@ def test_the_clock_is_out_of_bound_by_the_tags_and_right_again_after_it_was_set(
 
 
 def service_of(tmp_path: Path, **more: Any) -> Any:
-    events = {name: threading.Event() for name in ("ready", "stopping", "warmed")}
-    return SimpleNamespace(counts=Counts(), subscriber=None, **events, **more)
+    events = {name: threading.Event() for name in ("ready", "stopping", "warmed", "standing_by")}
+    return SimpleNamespace(counts=Counts(), subscriber=None, reaches_broker=False, **events, **more)
 
 
 def test_a_service_that_shows_no_sign_of_life_hangs_but_not_while_kernels_are_made(tmp_path: Path) -> None:
@@ -179,6 +179,16 @@ def test_a_service_that_shows_no_sign_of_life_hangs_but_not_while_kernels_are_ma
     assert not vital.loop(service, bounds).is_well
     service.counts.beat_s = time.monotonic()
     assert vital.loop(service, bounds).is_well
+
+
+def test_an_instance_that_stands_by_is_well_where_it_could_take_over(tmp_path: Path) -> None:
+    service = service_of(tmp_path)
+    assert not vital.session(service).is_well  # it may be on its way up
+    service.standing_by.set()
+    assert vital.session(service).is_well
+    assert not vital.broker(service).is_well
+    service.reaches_broker = True
+    assert vital.broker(service).is_well
 
 
 def test_backlog_disk_folder_and_broker(tmp_path: Path) -> None:
