@@ -158,7 +158,7 @@ class Stream:
             with _opened(self.url, self._tls) as connection:
                 talk.asked_s = time.monotonic()
                 self._converse(connection, ear, talk)
-        except (OSError, wire.WireError) as error:
+        except (OSError, wire.WireError, MemoryError) as error:
             fault = error
             self.reason = _reason(error, talk, tls=self.url.tls)
         with self._lock:  # what was to be said on this connection is not said on another
@@ -301,6 +301,8 @@ def _drain(ear: socket.socket) -> None:
 
 
 def _reason(error: Exception, talk: Talk, *, tls: bool) -> str:
+    if isinstance(error, MemoryError):
+        return "no memory"
     if isinstance(error, wire.WireError):
         return f"it breaks the rules of MQTT: {error}"
     if isinstance(error, ssl.SSLError) or not talk.begun:

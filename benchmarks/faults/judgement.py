@@ -51,7 +51,7 @@ def _last_life(stand: Stand, settings: Settings, verdict: Verdict) -> int:
     if code := stand.service.stop():
         verdict.faults.append(f"the service ended with {code}")
     with logged_to(stand.folder / "service-last.log"), stand.network.within("service"), LastLife(settings) as last:
-        assert last.service.ready.wait(120.0), "the service of the end did not get ready"
+        assert last.service.ready.wait(stand.fault.setting.patience_s), "the service of the end did not get ready"
         told = stand.tags.finish(180.0)
         as_of_us = last.end()
     verdict.counts |= {"messages": told.messages, "sent again by the tags": told.resent}

@@ -91,6 +91,9 @@ class Leadership:
                 self._turn(began_s)
             except psycopg.Error:
                 self._let_go()
+            except Exception as fault:  # the edge of a thread, without which this instance can never lead again: no memory
+                log.error("leadership stumbled; it is tried again", fault=fault)
+                self._let_go()
             pause_s = RENEW_S if self._term is not None else LOOK_S
             self._stopping.wait(max(0.05, pause_s - (time.monotonic() - began_s)))
         self._give_up()

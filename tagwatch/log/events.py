@@ -53,6 +53,7 @@ EVENTS = {
         "MQT-REFUSED", "Its access rules keep `topics` from the service: tagwatch broker acl writes the right ones."
     ),
     "leads": Event("HA-LEADS", "Nothing: this instance serves from now on, in term `number`."),
+    "leadership stumbled; it is tried again": Event("HA-STUMBLED", "See `fault`: no memory? Where it goes on, report it."),
     "stands by: another instance leads": Event("HA-STANDBY", "Nothing: it takes over where the other one fails."),
     "another instance has taken over": Event(
         "HA-DEPOSED",

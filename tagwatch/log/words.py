@@ -58,7 +58,8 @@ BROKER_REASONS = (
     "not authorised", "Not authorized", "bad user name or password", "Bad user name or password", "identifier", "banned",
     "server unavailable", "Server busy", "it refuses the subscription", "refuses our certificate", "wants a certificate",
     "its authority is unknown", "certificate is not accepted", "does not speak TLS", "closed before it answered",
-    "the broker closed the connection", "the broker says good-bye", "session taken over", "no answer", "timed out", "refused",
+    "the broker closed the connection", "the broker says good-bye", "session taken over", "no memory", "no answer", "timed out",
+    "refused",
 )  # fmt: skip
 
 
