@@ -25,7 +25,7 @@ from ingest.message import Message
 from ingest.mqtt_talk import KEEPALIVE_S, Talk
 
 PROTOCOLS = {"3.1.1": ("3.1.1",), "5": ("5",), "auto": ("5", "3.1.1")}
-_FIRST_PAUSE_S = 1.0
+_BACK_OFF_S = (1.0, 30.0)
 _OPEN_S = 5.0
 _READ, _READS = 1 << 18, 4
 _SUBSCRIBING = 1  # the packet identifier of our SUBSCRIBE
@@ -44,7 +44,7 @@ class Stream:
     def __init__(
         self, url: str, client_id: str, topics: Sequence[str], protocol: str, trust: Trust, clock: Clock,
         on_messages: Callable[[list[Message], int], None], has_room: Callable[[], bool] = lambda: True, *,
-        may_connect: Callable[[], bool] = lambda: True, keepalive_s: float = KEEPALIVE_S, most_pause_s: float = 30.0,
+        may_connect: Callable[[], bool] = lambda: True, keepalive_s: float = KEEPALIVE_S, most_pause_s: float | None = None,
     ) -> None:  # fmt: skip
         """Raises InputError for a wrong address, protocol, or file of TLS; connects only with `connect` or `start`.
 
@@ -136,19 +136,19 @@ class Stream:
                 self._bell.send(b"!")
 
     def _run(self, ear: socket.socket) -> None:
-        pause_s, told = _FIRST_PAUSE_S, ""
+        pause_s, told = _BACK_OFF_S[0], ""
         with ear:
             while not self._stopping.is_set():
                 if not self._may_connect():
-                    self._stopping.wait(_FIRST_PAUSE_S)
+                    self._stopping.wait(_BACK_OFF_S[0])
                     continue
                 if self._live(ear):
-                    pause_s, told = _FIRST_PAUSE_S, ""
+                    pause_s, told = _BACK_OFF_S[0], ""
                 if not self._stopping.is_set() and self.reason != told:
                     told = self.reason
                     log.warning("broker away", broker=self.url.name, reason=told)
                 self._stopping.wait(pause_s)
-                pause_s = min(2 * pause_s, self._most_pause_s)
+                pause_s = min(2 * pause_s, self._most_pause_s or _BACK_OFF_S[1])
 
     def _live(self, ear: socket.socket) -> bool:
         """One connection from its beginning to its end; returns whether the broker accepted it and kept to the protocol."""

@@ -42,7 +42,7 @@ SECRETS = {
     "mail": "Hunter2Mail",
 }  # fmt: skip
 UNSPEAKABLE = (
-    "Zebedee", "Quartermain", "zq-4711", "wobbleton", "Wobbleton", "53.1276", "0.5192", "531276", "5192", "Hunter2", "TXlTZWNy",
+    "Zebedee", "Quartermain", "zq-4711", "wobbleton", "Wobbleton", "53.1276", "0.51928", "531276", "519283", "Hunter2", "TXlTZWNy",
     "t0ken", "poppycock",
 )  # fmt: skip
 """What may stand in no line of a log, in no metric, in no answer about health."""
