@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
 from collections import deque
@@ -95,6 +96,14 @@ class _Inline:
         pass
 
 
+def _started(pool: ThreadPoolExecutor, n_threads: int) -> ThreadPoolExecutor:
+    """The pool with all its threads begun: one that is begun without memory would be waited for for ever."""
+    together = threading.Barrier(n_threads)
+    for _ in range(n_threads):
+        pool.submit(together.wait)
+    return pool
+
+
 class Outbox:
     """Deliveries of the kinds of channel it has notifiers for. Needs a connection of its own.
 
@@ -108,7 +117,9 @@ class Outbox:
     ) -> None:  # fmt: skip
         self._on_delivered = on_delivered
         self._connection, self._notifiers, self._clock, self._lanes = connection, dict(notifiers), clock, lanes
-        self._pool = _Inline() if lanes == 1 else ThreadPoolExecutor(lanes, "-".join(["outbox", *notifiers]))
+        self._pool = (
+            _Inline() if lanes == 1 else _started(ThreadPoolExecutor(lanes, "-".join(["outbox", *notifiers])), lanes)
+        )
         self._rests: dict[str, tuple[int, int]] = {}
         self._latest_us = clock()
 

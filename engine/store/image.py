@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,29 @@ def copy_in(
     """Append rows, in parts of (n_columns, n), to a table; column k has widths[k] bytes, 4 (integer) or 8 (bigint); NULL stands
     for NULL. While the server takes one part in, the next is made."""
     copying = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names(columns))
-    todo = iter(parts)
-    with cursor.copy(copying) as copy, ThreadPoolExecutor(1) as aside:
+    with cursor.copy(copying) as copy:
         copy.write(HEADER)
-        following = aside.submit(_image, todo, widths)
-        while (image := following.result()) is not None:
-            following = aside.submit(_image, todo, widths)
+        for image in _images(iter(parts), widths):
             for at in range(0, len(image), _BLOCK):
                 copy.write(image[at : at + _BLOCK])
         copy.write(TRAILER)
+
+
+def _images(parts: Iterator[NDArray[np.int64]], widths: Sequence[int]) -> Iterator[memoryview]:
+    """Of more than one part the next is made in a thread meanwhile. One part, as live batches are, takes no thread: where
+    memory is refused, Python waits for ever for a thread that could not begin."""
+    first, second = next(parts, None), next(parts, None)
+    if first is None:
+        return
+    if second is None:
+        yield image_of(first, widths)
+        return
+    todo, image = chain([second], parts), _image(iter([first]), widths)
+    with ThreadPoolExecutor(1) as aside:
+        while image is not None:
+            following = aside.submit(_image, todo, widths)
+            yield image
+            image = following.result()
 
 
 def _image(parts: Iterator[NDArray[np.int64]], widths: Sequence[int]) -> memoryview | None:
