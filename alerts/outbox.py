@@ -100,7 +100,7 @@ def _started(pool: ThreadPoolExecutor, n_threads: int) -> ThreadPoolExecutor:
     """The pool with all its threads begun: one that is begun without memory would be waited for for ever."""
     together = threading.Barrier(n_threads)
     for _ in range(n_threads):
-        pool.submit(together.wait)
+        pool.submit(together.wait, 5.0)  # where one cannot begin, the others do not wait for it
     return pool
 
 
