@@ -151,9 +151,8 @@ class Leadership:
     def _is_free(self, seen: lease.Seen, now_s: float, reaches: bool) -> bool:
         """`_changed_s` and `_left_s` are when the lease was last seen to be kept at all, and by a connection."""
         patience_s = 0.0 if reaches else PATIENCE_S
-        if seen.is_given_up or (
-            seen.is_left and seen.name == self.name
-        ):  # by the instance before us, whose raw log is ours
+        is_ours = seen.is_left and seen.name == self.name  # of the process before us, whose raw log is ours
+        if seen.is_given_up or is_ours:
             return now_s - self._left_s >= patience_s
         if seen.is_left:
             return now_s - self._left_s >= SPARED_S + patience_s

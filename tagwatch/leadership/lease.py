@@ -59,8 +59,10 @@ def read(connection: Connection) -> Seen:
 
 def claim(connection: Connection, seen: Seen, name: str) -> int | None:
     """Take over from what was seen: end the connections of who led, and move the term on. None where somebody else was
-    quicker, or where a transaction of who led does not end yet."""
-    if seen.name:
+    quicker, or where a transaction of who led does not end yet. After an instance of our own name that has let go nothing is
+    ended: what is called so is ours."""
+    is_ours = seen.name == name and (seen.is_given_up or seen.is_left)
+    if seen.name and not is_ours:
         connection.execute(_DISCONNECT, [named(seen.name)])
     try:
         with connection.transaction():

@@ -142,6 +142,16 @@ def test_who_was_deposed_commits_nothing(url: str) -> None:
             one.leadership.require(session)
 
 
+def test_who_follows_itself_keeps_its_connections(url: str) -> None:
+    """The couriers of a service that was started again are there before it leads."""
+    with Instance(url, "one").leadership.kept():
+        wait(lambda: row(url)[1] == "one", "the first life")
+    again = Instance(url, "one")
+    with closing(database.connect(url, name=lease.named("one"))) as courier, again.leadership.kept():
+        wait(lambda: again.leads, "the second life")
+        assert courier.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_nobody_takes_over_in_the_middle_of_a_transaction_of_the_leader(url: str) -> None:
     one = Instance(url, "one")
     with one.leadership.kept():
