@@ -78,7 +78,7 @@ def measure(url: str, other: str, folder: Path, n: int, *, raw_only: bool) -> di
     fill(settings, fixes)
     now_us = int(fixes.time_us.max()) + 60 * SECOND_US
     with connect(url) as connection:
-        size = connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]  # type: ignore[index]
+        ((size,),) = connection.execute("SELECT pg_database_size(current_database())").fetchall()
     one = make(settings, folder / "out", clock=lambda: now_us)
     again = make(settings, folder / "out", clock=lambda: now_us + 5 * SECOND_US)
     began_s = time.perf_counter()
