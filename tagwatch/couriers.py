@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -58,46 +58,28 @@ def couriers(
 
 
 def _serve(
-    url: str,
-    kind: str,
-    notifier: Notifier,
-    clock: Clock,
-    on_delivered: OnDelivered | None,
-    stopping: threading.Event,
+    url: str, kind: str, notifier: Notifier, clock: Clock, on_delivered: OnDelivered | None, stopping: threading.Event,
     name: str,
-) -> None:
-    """Deliver what is due until told to stop, and then once more; the notifier is closed by who used it last."""
-    try:
-        _serve_on(url, kind, notifier, clock, on_delivered, stopping, name)
-    finally:
-        _close(notifier)
-
-
-def _serve_on(
-    url: str,
-    kind: str,
-    notifier: Notifier,
-    clock: Clock,
-    on_delivered: OnDelivered | None,
-    stopping: threading.Event,
-    name: str,
-) -> None:
-    """Deliver until told to stop; without the database wait for it to come back."""
-    while True:
-        try:
-            with database.connect(url, 5.0, named(name)) as connection:
-                connection.autocommit = True  # a connection in a transaction hears no notification
-                connection.execute(NO_WAIT)
-                connection.execute(f"LISTEN {WAKE}")
-                with closing(Outbox(connection, {kind: notifier}, clock, LANES.get(kind, 1), on_delivered)) as outbox:
-                    _deliver(connection, outbox, clock, stopping)
+) -> None:  # fmt: skip
+    """Deliver what is due until told to stop, and then once more; without the database wait for it to come back. The notifier
+    is closed by who used it last."""
+    with ExitStack() as stack:
+        stack.callback(_close, notifier)
+        while True:
+            try:
+                with database.connect(url, 5.0, named(name)) as connection:
+                    connection.autocommit = True  # a connection in a transaction hears no notification
+                    connection.execute(NO_WAIT)
+                    connection.execute(f"LISTEN {WAKE}")
+                    with closing(Outbox(connection, {kind: notifier}, clock, LANES.get(kind, 1), on_delivered)) as outbox:
+                        _deliver(connection, outbox, clock, stopping)
+                    return
+            except (psycopg.Error, UnreachableError) as fault:
+                log.error("courier waits for the database", kind=kind, fault=fault)
+            except Exception as fault:  # the edge of the thread: whatever it is, alerts must go on going out
+                log.error("courier stumbled and starts again", kind=kind, fault=fault)
+            if stopping.wait(_RETRY_S):
                 return
-        except (psycopg.Error, UnreachableError) as fault:
-            log.error("courier waits for the database", kind=kind, fault=fault)
-        except Exception as fault:  # the edge of the thread: whatever it is, alerts must go on going out
-            log.error("courier stumbled and starts again", kind=kind, fault=fault)
-        if stopping.wait(_RETRY_S):
-            return
 
 
 def _deliver(connection: Connection, outbox: Outbox, clock: Clock, stopping: threading.Event) -> None:
